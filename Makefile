@@ -1,0 +1,127 @@
+# Every target does its own set-up: on a fresh clone, `make demo` or `make test` is all.
+#
+#   make demo          JupyterLab on examples/quickstart.ipynb
+#   make test          everything but the long tests
+#   make test-long     the long tests, and every supported kernel
+#   make lab           JupyterLab on the checkout
+#   make check         linters and types     (test-py test-tl2 test-js test-browser: one part each)
+#   make bench         measured times
+#   make lock          resolve the lock files again
+#   make clean         remove what the targets made
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+LAB_FLAGS ?=
+PYTEST_FLAGS ?=
+# The processor build of this release has no CUDA packages behind it.
+TORCH := torch==2.13.0
+KERNELS := 7.3.0 6.31.0
+
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check
+BUNDLE := patchwidget/static/widget.js
+BUNDLE_SOURCES := $(shell find js -name '*.ts' -o -name '*.css' -o -name 'build.mjs') package.json
+LAB := .venv/bin/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+# Without a display, Jupyter prints its address instead of looking for a browser.
+OPEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--no-browser)
+
+.PHONY: demo lab test test-long test-py test-tl2 test-js test-browser bench check
+.PHONY: venv venv-tl2 bundle chromium lock clean
+
+# ---- set-up ---------------------------------------------------------------------------
+
+venv: .venv/installed
+venv-tl2: .venv-tl2/installed
+bundle: $(BUNDLE)
+
+.venv/locked: requirements.lock
+.venv-tl2/locked: requirements-tl2.lock
+.venv/locked .venv-tl2/locked:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "The lock files are for Python 3.11 and 3.12: make PYTHON=python3.11 ...")'
+	echo "installing $< into $(@D) (a few minutes, once)"
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) -r $<
+	touch $@
+
+# package.json holds the version, which an editable install writes down once.
+.venv/installed .venv-tl2/installed: %/installed: %/locked pyproject.toml package.json
+	@$*/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+node_modules/.package-lock.json: package-lock.json package.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer"; exit 1; }
+	echo "installing the front-end tools"
+	npm ci --silent --ignore-scripts
+	touch $@
+
+$(BUNDLE): $(BUNDLE_SOURCES) node_modules/.package-lock.json
+	@npm run -s build
+
+chromium: .venv/installed
+	@.venv/bin/python tests/browser/chromium.py --install
+
+.venv/kernels/%: .venv/locked
+	@.venv/bin/python $(PIP_INSTALL) --no-deps --target $@ ipykernel==$*
+
+# ---- the main job ---------------------------------------------------------------------
+
+demo: .venv/installed $(BUNDLE)
+	@$(LAB) $(OPEN) $(LAB_FLAGS) examples/quickstart.ipynb
+
+lab: .venv/installed $(BUNDLE)
+	@$(LAB) $(OPEN) $(LAB_FLAGS)
+
+# ---- tests ----------------------------------------------------------------------------
+
+test: check test-js test-tl2 .venv/installed $(BUNDLE) chromium
+	@.venv/bin/python -m pytest -m "not long and not gpt2" $(PYTEST_FLAGS)
+
+test-py: .venv/installed $(BUNDLE)
+	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
+
+test-tl2: .venv-tl2/installed $(BUNDLE)
+	@.venv-tl2/bin/python -m pytest --ignore=tests/packaging --ignore=tests/browser $(PYTEST_FLAGS)
+
+test-js: node_modules/.package-lock.json
+	@npm run -s check
+	npm run -s test
+
+test-browser: .venv/installed $(BUNDLE) chromium
+	@.venv/bin/python -m pytest -m "browser and not long" $(PYTEST_FLAGS)
+
+test-long: .venv/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%)
+	@.venv/bin/python -m pytest -m "long and not gpt2" $(PYTEST_FLAGS)
+
+check: .venv/installed
+	@.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+bench: .venv/installed $(BUNDLE) chromium
+	@.venv/bin/python -m pytest tests/benchmarks -m "" -s $(PYTEST_FLAGS)
+
+# ---- housekeeping ---------------------------------------------------------------------
+
+# A lock file is names and versions: no addresses, no local suffix, nothing of CUDA.
+define freeze
+$(PYTHON) -m venv --clear .lock-venv
+.lock-venv/bin/python $(PIP_INSTALL) --upgrade 'pip>=25.1'
+.lock-venv/bin/python $(PIP_INSTALL) $(TORCH)
+PATCHWIDGET_SKIP_BUNDLE=1 .lock-venv/bin/python $(PIP_INSTALL) $(TORCH) --editable . --group $(1)
+.lock-venv/bin/python -m pip freeze --exclude-editable | sed -E 's/\+[a-z0-9.]+$$//; /^(nvidia|cuda|triton)/d' > $(2)
+rm -rf .lock-venv
+endef
+
+lock:
+	@$(call freeze,tl4,requirements.lock)
+	$(call freeze,tl2,requirements-tl2.lock)
+	npm install --silent --package-lock-only
+	node js/strip-lock.mjs
+
+clean:
+	@rm -rf .venv .venv-tl2 .lock-venv node_modules dist .artifacts patchwidget/static
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
+	find patchwidget tests js -name __pycache__ -type d -prune -exec rm -rf {} +
