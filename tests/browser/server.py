@@ -1,0 +1,153 @@
+"""A real JupyterLab server for the browser tests, cut off from the user's own.
+
+Settings, workspaces, kernels and runtime files all live in one temporary folder, so
+that nothing a person has configured changes a test, and no test changes theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+START_SECONDS = 60
+STOP_SECONDS = 15
+THIS_PYTHON = "patchwidget-tests"
+
+SETTINGS = {
+    # Cells out of sight are otherwise taken out of the page.
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    # No look-ups on the network, and no pop-ups over what is tested.
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+
+@dataclass
+class Server:
+    """A running server: where it listens, and the folder that it serves."""
+
+    url: str
+    root: Path
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def request(self, path: str, method: str = "GET") -> bytes:
+        """Call the server's REST interface."""
+        headers = {"Authorization": f"token {self.token}"}
+        call = urllib.request.Request(  # noqa: S310  # always our own http address
+            f"{self.url}{path}", method=method, headers=headers
+        )
+        with urllib.request.urlopen(call, timeout=10) as answer:  # noqa: S310
+            return answer.read()
+
+    def shut_kernels_down(self) -> None:
+        """End every session, so that the next test starts with free memory."""
+        for session in json.loads(self.request("/api/sessions")):
+            self.request(f"/api/sessions/{session['id']}", "DELETE")
+
+
+def write_kernel(folder: Path, name: str, overlay: Path | None = None) -> None:
+    """Install a kernelspec for this Python; packages in `overlay` come first."""
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": name,
+        "language": "python",
+        "env": {"PYTHONPATH": str(overlay)} if overlay else {},
+    }
+    target = folder / "data" / "kernels" / name
+    target.mkdir(parents=True)
+    (target / "kernel.json").write_text(json.dumps(spec), "utf-8")
+
+
+def _write_settings(folder: Path) -> None:
+    for name, settings in SETTINGS.items():
+        path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(settings), "utf-8")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "JUPYTER_PATH": str(folder / "data"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _command(server: Server, port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
+        "--expose-app-in-browser",  # window.jupyterapp, which the driver talks to
+        "--LabApp.extension_manager=readonly",  # the other one asks the network
+        f"--ServerApp.root_dir={server.root}",
+        f"--IdentityProvider.token={server.token}",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+    ]
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[Server]:
+    """Start a server whose kernels are those written into `folder`; stop it after."""
+    _write_settings(folder)
+    root = folder / "root"
+    root.mkdir()
+    port = _free_port()
+    server = Server(f"http://127.0.0.1:{port}", root)
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            _command(server, port),
+            env=_environment(folder),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait_until_up(server, process, folder / "server.log")
+            yield server
+        finally:
+            _stop(process)
+
+
+def _wait_until_up(server: Server, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            server.request("/api/status")
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"JupyterLab did not come up:\n{log.read_text('utf-8')}")
+
+
+def _stop(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGTERM)  # the server ends its kernels itself
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
