@@ -1,4 +1,4 @@
-"""What holds for every test: no network, and a model library that is told so."""
+"""What holds for every test: no network, and the slow ones at the end."""
 
 from __future__ import annotations
 
@@ -7,3 +7,9 @@ import os
 # Read when transformers is first imported, so set before any test module is.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def pytest_collection_modifyitems(items):
+    # Playwright keeps an event loop running in this thread until the session ends:
+    # a test that starts a loop of its own has to come before it.
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
