@@ -1,0 +1,17 @@
+"""One pure decoder over weights borrowed from the user's model."""
+
+from patchwidget.decoder.agreement import disagreement
+from patchwidget.decoder.decoder import Decoder, StreamReadout, Tap, untouched
+from patchwidget.decoder.weights import UncoveredError, Weights, borrow, model_class
+
+__all__ = [
+    "Decoder",
+    "StreamReadout",
+    "Tap",
+    "UncoveredError",
+    "Weights",
+    "borrow",
+    "disagreement",
+    "model_class",
+    "untouched",
+]

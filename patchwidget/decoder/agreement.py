@@ -1,0 +1,37 @@
+"""Does the decoder compute what the model computes? Asked on the study's own prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from patchwidget.decoder.decoder import Decoder
+
+
+def tolerance(logits: Tensor, n_layers: int) -> float:
+    """Largest difference of logits that rounding alone explains.
+
+    Two orders of summation differ by about eps a layer, growing as the root of their
+    number, in units of the largest logit: 16 * eps * sqrt(layers) * max |logit|.
+    """
+    eps: float = torch.finfo(logits.dtype).eps
+    return 16 * eps * math.sqrt(n_layers) * max(1.0, float(logits.abs().max()))
+
+
+def disagreement(model: Any, decoder: Decoder, batches: Iterable[Tensor]) -> str | None:
+    """How decoder and model differ on tokens `[B, T]`, in words; None if they agree."""
+    for tokens in batches:
+        theirs = model(tokens, return_type="logits")
+        ours = decoder.run(tokens).logits()
+        allowed = tolerance(theirs, len(decoder.weights.layers))
+        largest = float((ours - theirs).abs().max())
+        if not largest <= allowed:  # also where it is not a number
+            return (
+                f"its logits differ from the decoder's by {largest:.2g}, "
+                f"rounding explains {allowed:.2g}"
+            )
+    return None

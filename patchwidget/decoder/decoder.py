@@ -1,0 +1,136 @@
+"""A decoder that can be run, tapped, and resumed from a changed residual stream.
+
+- A *site* is a named value of a layer, in the words of `nodes` (`"z"`, `"resid_mid"`).
+- A *tap* sees each site's value as the run comes by and returns what the run goes on
+  with: the same (capture), another (edit), a detached one (cut).
+- *Resuming* starts at a site of the stream with given values: all before is not run.
+
+No hooks are registered, no flags set, no random numbers drawn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from patchwidget.decoder import blocks
+from patchwidget.decoder.weights import Layer, Weights, borrow
+from patchwidget.nodes import Extent
+
+Tap = Callable[[str, int, Tensor], Tensor]
+
+
+def untouched(site: str, layer: int, value: Tensor) -> Tensor:  # noqa: ARG001 - a tap
+    """The tap that changes nothing."""
+    return value
+
+
+@dataclass(frozen=True)
+class StreamReadout:
+    """A run's final residual stream, unembedded where a metric looks."""
+
+    weights: Weights
+    stream: Tensor
+
+    def logits(
+        self, position: int | None = None, vocabulary: Tensor | None = None
+    ) -> Tensor:
+        """See `metrics.Readout.logits`."""
+        stream = self.stream if position is None else self.stream[:, position]
+        normal = blocks.normalise(self.weights.ln_final, stream)
+        if vocabulary is None:
+            return normal @ self.weights.W_U + self.weights.b_U
+        columns = self.weights.W_U.T[vocabulary]
+        return (columns @ normal[..., None])[..., 0] + self.weights.b_U[vocabulary]
+
+    def rows(self, start: int, stop: int) -> StreamReadout:
+        """The readout of rows `start` to `stop`."""
+        return StreamReadout(self.weights, self.stream[start:stop])
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A pure function over borrowed weights.
+
+    Example:
+        >>> from patchwidget import demo
+        >>> model = demo.load_model()
+        >>> decoder = Decoder.of(model)
+        >>> tokens = model.to_tokens("Then Mary gave the ring to")
+        >>> decoder.run(tokens).logits(position=-1).shape == (1, model.cfg.d_vocab)
+        True
+    """
+
+    weights: Weights
+
+    @classmethod
+    def of(cls, model: Any) -> Decoder:
+        """The decoder of a TransformerLens model.
+
+        Raises:
+            UncoveredError: if its architecture is not covered.
+        """
+        return cls(borrow(model))
+
+    def extent(self, n_pos: int) -> Extent:
+        """How many nodes of each kind there are on prompts of `n_pos` tokens."""
+        return self.weights.extent(n_pos)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """The stream before layer 0, `[N, T, d]`, from tokens `[N, T]`."""
+        return self.weights.W_E[tokens] + self.weights.W_pos[: tokens.shape[1]]
+
+    def run(self, tokens: Tensor, tap: Tap = untouched) -> StreamReadout:
+        """Run tokens `[N, T]` through all layers."""
+        return self.resume(self.embed(tokens), 0, "resid_pre", tap)
+
+    def resume(
+        self, stream: Tensor, layer: int, site: str, tap: Tap = untouched
+    ) -> StreamReadout:
+        """Go on from a stream `[N, T, d]` at `site` of `layer`."""
+        (last,) = deque(self.steps(stream, layer, site, tap), maxlen=1)
+        return StreamReadout(self.weights, last)
+
+    def steps(
+        self, stream: Tensor, layer: int, site: str, tap: Tap = untouched
+    ) -> Iterator[Tensor]:
+        """`resume`, one layer at a time: the stream after each of them.
+
+        The stream itself comes first, so that there is always a last one. The value at
+        the starting site is taken as it is and not tapped again, except at the start of
+        a layer, where a run begins.
+        """
+        yield stream
+        if site == "resid_mid":
+            stream = self._second_half(self.weights.layers[layer], layer, stream, tap)
+            yield stream
+        start = layer if site == "resid_pre" else layer + 1
+        for number in range(start, len(self.weights.layers)):
+            stream = self._block(self.weights.layers[number], number, stream, tap)
+            yield stream
+
+    def _block(self, weights: Layer, layer: int, stream: Tensor, tap: Tap) -> Tensor:
+        stream = tap("resid_pre", layer, stream)
+        normal = blocks.normalise(weights.ln1, stream)
+        attn = weights.attn
+        q = tap("q", layer, blocks.project(normal, attn.W_Q, attn.b_Q))
+        k = tap("k", layer, blocks.project(normal, attn.W_K, attn.b_K))
+        v = tap("v", layer, blocks.project(normal, attn.W_V, attn.b_V))
+        pattern = tap("pattern", layer, blocks.attend(q, k, attn.scale))
+        z = tap("z", layer, blocks.mix(pattern, v))
+        stream = stream + tap("attn_out", layer, blocks.write(attn, z))
+        stream = tap("resid_mid", layer, stream)
+        return self._second_half(weights, layer, stream, tap)
+
+    def _second_half(
+        self, weights: Layer, layer: int, stream: Tensor, tap: Tap
+    ) -> Tensor:
+        normal = blocks.normalise(weights.ln2, stream)
+        active = tap("neuron", layer, blocks.neurons(weights.mlp, normal))
+        out = active @ weights.mlp.W_out + weights.mlp.b_out
+        stream = stream + tap("mlp_out", layer, out)
+        return tap("resid_post", layer, stream)

@@ -1,0 +1,242 @@
+"""Results over nodes: a grid over all nodes of a kind, or the effects of chosen ones.
+
+Both keep the raw change of the metric for every pair. An *effect* is that change divided
+by one number for all pairs, the mean over pairs of metric(source) - metric(base), so
+that per-pair effects average to the usual ratio of means: 0 = nothing changed, 1 = the
+source's value on average (in noising too; ARENA's noising metric has the opposite sign).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from patchwidget.nodes import Node, axes_of, cut_of, kind_name
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What an effect is a fraction of: the two runs' metric.
+
+    Attributes:
+        base, source: metric of each pair `[B]` (or `[1]` where only the mean is known).
+    """
+
+    base: Tensor
+    source: Tensor
+
+    @property
+    def value(self) -> float | None:
+        """Mean metric(source) - metric(base); None where rounding hides any difference."""
+        base, source = self.base.double(), self.source.double()
+        difference = float((source - base).mean())
+        size = float(torch.maximum(base.abs(), source.abs()).max())
+        rounding = 8 * torch.finfo(self.base.dtype).eps * size
+        return difference if abs(difference) > rounding else None
+
+    def normalise(self, raw: Tensor) -> Tensor:
+        """Effects from raw changes of the metric.
+
+        Raises:
+            ValueError: if both runs have the same metric, so that no fraction exists.
+        """
+        if self.value is None:
+            raise ValueError(
+                "clean and corrupted prompts give the same metric "
+                f"({float(self.base.mean()):.6g}): an effect is a fraction of their "
+                "difference. Use prompts that differ, or read .raw"
+            )
+        return raw / self.value
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A value for every node of one kind.
+
+    Attributes:
+        kind: the kind of its nodes.
+        raw: change of the metric `[B, *axes]`, in the metric's units; NaN = not known.
+        by: how finely the kind is cut.
+        scale: what an effect is a fraction of; None if the values are effects already.
+        method: `"exact"`, or the estimate's name.
+        direction: `"denoising"` or `"noising"`.
+        metric: the metric's name.
+
+    Example:
+        >>> grid = Grid.from_tensor("z", torch.tensor([[0.1, -0.7], [0.4, 0.0]]))
+        >>> [str(node) for node, _ in grid.top(2)]
+        ['L0H1.z', 'L1H0.z']
+    """
+
+    kind: str
+    raw: Tensor
+    by: str | None = field(default=None, kw_only=True)
+    scale: Scale | None = field(default=None, kw_only=True)
+    method: str = field(default="exact", kw_only=True)
+    direction: str = field(default="denoising", kw_only=True)
+    metric: str = field(default="metric", kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", kind_name(self.kind))
+        object.__setattr__(self, "by", cut_of(self.kind, self.by))
+        if self.raw.dim() != len(self.axes) + 1:
+            raise ValueError(
+                f"a {self.kind} grid is [pairs, {', '.join(self.axes)}], "
+                f"got shape {list(self.raw.shape)}"
+            )
+
+    @classmethod
+    def from_tensor(cls, kind: str, tensor: Tensor, *, by: str | None = None) -> Grid:
+        """A grid of effects computed elsewhere, `[*axes]` or `[B, *axes]`."""
+        if tensor.dim() == len(axes_of(kind, by)):
+            tensor = tensor[None]
+        return cls(kind, tensor, by=by, method="yours")
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes, in TransformerLens' order."""
+        return axes_of(self.kind, self.by)
+
+    @property
+    def per_pair(self) -> Tensor:
+        """Effects of each pair `[B, *axes]`; their mean over pairs is `values`."""
+        return self.raw if self.scale is None else self.scale.normalise(self.raw)
+
+    @property
+    def values(self) -> Tensor:
+        """Mean effect over the pairs `[*axes]`, in TransformerLens' axis order."""
+        return self.per_pair.mean(0)
+
+    def __getitem__(self, node: Node) -> float:
+        if (node.kind, node.by) != (self.kind, self.by):
+            raise KeyError(f"{node} is not in a grid of {self.kind} by {self.axes}")
+        return float(self.values[node.cell])
+
+    def nodes(self) -> Iterator[Node]:
+        """Every node, in the order of the cells."""
+        for cell in product(*map(range, self.raw.shape[1:])):
+            yield self._node(cell)
+
+    def _node(self, cell: Sequence[int]) -> Node:
+        return Node(self.kind, **dict(zip(self.axes, cell, strict=True)))
+
+    def top(self, k: int = 10) -> list[tuple[Node, float]]:
+        """The `k` nodes of largest absolute effect that are known, largest first."""
+        values = self.values
+        size = values.abs().nan_to_num(nan=-1.0).flatten()
+        order = size.argsort(descending=True, stable=True)[: max(k, 0)].tolist()
+        cells = [torch.unravel_index(torch.tensor(i), values.shape) for i in order]
+        return [
+            (self._node([int(c) for c in cell]), float(values[cell]))
+            for i, cell in zip(order, cells, strict=True)
+            if size[i] >= 0
+        ]
+
+    def sel(self, **cells: int) -> Tensor:
+        """Effects at chosen places of some axes: `grid.sel(layer=9, head=9)`.
+
+        Raises:
+            KeyError: if the grid has no such axis.
+        """
+        unknown = set(cells) - set(self.axes)
+        if unknown:
+            raise KeyError(f"no axis {sorted(unknown)}: this grid has {self.axes}")
+        return self.values[tuple(cells.get(axis, slice(None)) for axis in self.axes)]
+
+    def to_dataframe(self) -> Any:
+        """One row a node, with its effect; needs pandas."""
+        import pandas as pd
+
+        values = self.values.flatten().tolist()
+        rows = [
+            {**dict(zip(self.axes, node.cell, strict=True)), "node": str(node)}
+            for node in self.nodes()
+        ]
+        return pd.DataFrame(rows).assign(effect=values)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw a grid of two axes with matplotlib, colours centred at 0.
+
+        Raises:
+            ValueError: if the grid has more than two axes: `sel` one first.
+        """
+        values = self.values.detach().float().cpu()
+        if values.dim() != 2:
+            raise ValueError(f"a picture has two axes, this grid has {self.axes}")
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            ax = plt.subplots()[1]
+        limit = float(values.abs().nan_to_num().max()) or 1.0
+        image = ax.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+        ax.figure.colorbar(image, ax=ax, label=f"effect on {self.metric}")
+        ax.set(
+            ylabel=self.axes[0].capitalize(),
+            xlabel=self.axes[1].capitalize(),
+            title=f"{self.kind}, {self.method} ({self.direction})",
+        )
+        return ax
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The exact effect of one node.
+
+    Attributes:
+        node: what was patched.
+        raw: change of the metric for each pair `[B]`, in the metric's units.
+        scale: what an effect is a fraction of.
+        halves: for a logit difference the rise of the right answer's logit and the fall
+            of the wrong one's, `[B]` each, in logits: their sum is `raw`.
+    """
+
+    node: Node
+    raw: Tensor
+    scale: Scale
+    halves: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def per_pair(self) -> Tensor:
+        """Effect on each pair `[B]`."""
+        return self.scale.normalise(self.raw)
+
+    @property
+    def value(self) -> float:
+        """Mean effect over the pairs."""
+        return float(self.per_pair.mean())
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __repr__(self) -> str:
+        known = self.scale.value is not None
+        text = (
+            f"effect {self.value:+.4f}"
+            if known
+            else f"raw {float(self.raw.mean()):+.4g}"
+        )
+        return f"{self.node}: {text}"
+
+
+class Effects(Mapping[Node, Effect]):
+    """The exact effects of chosen nodes, in the order in which they were asked for."""
+
+    def __init__(self, effects: Mapping[Node, Effect]) -> None:
+        self._effects = dict(effects)
+
+    def __getitem__(self, node: Node) -> Effect:
+        return self._effects[node]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._effects)
+
+    def __len__(self) -> int:
+        return len(self._effects)
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self._effects.values())) or "no effects"

@@ -1,0 +1,187 @@
+"""The model's own hooks, behind the same interface as the decoder.
+
+The slow way, one forward of the whole model a patch: right for every architecture whose
+hooks act and mean what their names say. A site is probed before it is trusted, because
+an edit through a dead hook changes nothing and would pass for "no effect".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from patchwidget.decoder import Tap, model_class, untouched
+from patchwidget.nodes import KINDS, Extent
+
+_HOOKS = {
+    "resid_pre": "hook_resid_pre",
+    "resid_mid": "hook_resid_mid",
+    "resid_post": "hook_resid_post",
+    "attn_out": "hook_attn_out",
+    "mlp_out": "hook_mlp_out",
+    "z": "attn.hook_z",
+    "q": "attn.hook_q",
+    "k": "attn.hook_k",
+    "v": "attn.hook_v",
+    "pattern": "attn.hook_pattern",
+    "neuron": "mlp.hook_post",
+}
+_LIBRARIES = ("transformers.", "transformer_lens.")
+Hook = Callable[..., Tensor]
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class LogitsReadout:
+    """A run's logits `[rows, T, V]`, all of them computed."""
+
+    all_logits: Tensor
+
+    def logits(
+        self, position: int | None = None, vocabulary: Tensor | None = None
+    ) -> Tensor:
+        """See `metrics.Readout.logits`."""
+        if position is None:
+            return self.all_logits
+        here = self.all_logits[:, position]
+        return here if vocabulary is None else here.gather(-1, vocabulary)
+
+    def rows(self, start: int, stop: int) -> LogitsReadout:
+        """The readout of rows `start` to `stop`."""
+        return LogitsReadout(self.all_logits[start:stop])
+
+
+@dataclass(frozen=True)
+class HookedModel:
+    """A TransformerLens model, run with hooks that are gone when the run ends.
+
+    Args:
+        model: a `HookedTransformer` or a `TransformerBridge`.
+
+    Example:
+        >>> from patchwidget import demo
+        >>> hooked = HookedModel(demo.load_model())
+        >>> hooked.extent(n_pos=15).shape("z")
+        (5, 8)
+    """
+
+    model: Any
+    _acting: dict[str, bool] = field(default_factory=dict, repr=False)
+
+    def extent(self, n_pos: int) -> Extent:
+        """How many nodes of each kind there are on prompts of `n_pos` tokens."""
+        cfg = self.model.cfg
+        return Extent(
+            n_layers=cfg.n_layers,
+            n_heads=cfg.n_heads,
+            n_kv_heads=getattr(cfg, "n_key_value_heads", None) or cfg.n_heads,
+            n_pos=n_pos,
+            d_mlp=getattr(cfg, "d_mlp", None) or 0,
+        )
+
+    @property
+    def places(self) -> list[Place]:
+        """Every site and layer that has a hook."""
+        names = self.model.hook_dict
+        return [
+            (site, layer)
+            for layer in range(self.model.cfg.n_layers)
+            for site in KINDS
+            if f"blocks.{layer}.{_HOOKS[site]}" in names
+        ]
+
+    def run(
+        self, tokens: Tensor, tap: Tap = untouched, at: Collection[Place] | None = None
+    ) -> LogitsReadout:
+        """Run tokens `[N, T]`; the tap sees the places `at`, or all there are."""
+        hooks = [
+            hook
+            for place in (self.places if at is None else at)
+            for hook in self._hooks(*place, tap)
+        ]
+        logits = self.model.run_with_hooks(
+            tokens, fwd_hooks=hooks, return_type="logits"
+        )
+        return LogitsReadout(logits)
+
+    def _hooks(self, site: str, layer: int, tap: Tap) -> list[tuple[str, Hook]]:
+        if site == "resid_mid" and model_class(self.model) == "TransformerBridge":
+            return self._middle_hooks(layer, tap)
+
+        def hook(value: Tensor, **_: Any) -> Tensor:
+            return tap(site, layer, value)
+
+        return [(f"blocks.{layer}.{_HOOKS[site]}", hook)]
+
+    def _middle_hooks(self, layer: int, tap: Tap) -> list[tuple[str, Hook]]:
+        """The stream between attention and MLP, edited as what attention writes.
+
+        A Bridge's `hook_resid_mid` is only the input of the second norm: an edit there
+        does not reach the stream (seen in TransformerLens 4.3).
+        """
+        before: list[Tensor] = []
+
+        def remember(value: Tensor, **_: Any) -> Tensor:
+            before.append(value)
+            return value
+
+        def edit(value: Tensor, **_: Any) -> Tensor:
+            middle = before.pop() + value
+            tapped = tap("resid_mid", layer, middle)
+            return value if tapped is middle else value + (tapped - middle)
+
+        return [
+            (f"blocks.{layer}.{_HOOKS['resid_pre']}", remember),
+            (f"blocks.{layer}.{_HOOKS['attn_out']}", edit),
+        ]
+
+    def require(self, site: str, tokens: Tensor) -> None:
+        """Make sure that editing a site changes the logits, in every layer.
+
+        Raises:
+            ValueError: naming the hook that is missing or does not act.
+        """
+        if not self._acting.get(site):
+            for layer in range(self.model.cfg.n_layers):
+                self._probe(site, layer, tokens[:1])
+            self._acting[site] = True
+
+    def _probe(self, site: str, layer: int, tokens: Tensor) -> None:
+        name = f"blocks.{layer}.{_HOOKS[site]}"
+        if (site, layer) not in self.places:
+            raise ValueError(f"{site} cannot be patched: the model has no {name}")
+        generator = torch.Generator().manual_seed(0)
+
+        def disturb(_site: str, _layer: int, value: Tensor) -> Tensor:
+            # Noise, not a shift: a shift of every key alike leaves softmax unchanged.
+            noise = torch.randn(value.shape, generator=generator)
+            return value + noise.to(value)
+
+        with torch.no_grad():
+            plain = self.run(tokens, at=()).all_logits
+            disturbed = self.run(tokens, disturb, at=[(site, layer)]).all_logits
+        if torch.equal(plain, disturbed):
+            raise ValueError(
+                f"{site} cannot be patched: an edit through {name} does not reach the "
+                "logits of this model"
+            )
+
+
+def user_hooks(model: Any) -> list[str]:
+    """Names of the modules on which somebody other than the libraries put a hook."""
+    return [name for name, module in model.named_modules() if _carries(module)]
+
+
+def _carries(module: Any) -> bool:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+    hooks = [hook for kind in kinds for hook in getattr(module, kind).values()]
+    # TransformerLens and transformers leave hooks of their own on other modules at the
+    # first forward; on a hook point every hook was asked for.
+    return bool(hooks) and (
+        type(module).__name__ == "HookPoint"
+        or any(not hook.__module__.startswith(_LIBRARIES) for hook in hooks)
+    )

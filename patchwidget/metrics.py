@@ -1,0 +1,237 @@
+"""What a run is judged by: one number a pair, read from its logits.
+
+A metric reads through a *readout*, which unembeds only what is looked at. Rows of a
+readout are patches times pairs, patch by patch, so that many patches run as one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from patchwidget.pairs import TokenPairs
+
+
+class Readout(Protocol):
+    """The end of a run, `[rows, positions, vocabulary]`, unembedded where looked at."""
+
+    def logits(
+        self, position: int | None = None, vocabulary: Tensor | None = None
+    ) -> Tensor:
+        """Logits at one position or all, of chosen tokens or all.
+
+        Args:
+            position: one position from 0, or None for all of them.
+            vocabulary: token ids `[rows, A]`, only with a position.
+
+        Returns:
+            `[rows, A]`, `[rows, V]` (a position) or `[rows, T, V]` (all positions).
+        """
+        ...
+
+    def rows(self, start: int, stop: int) -> Readout:
+        """The readout of some of the rows."""
+        ...
+
+
+class Metric(Protocol):
+    """A number for each pair of each patch."""
+
+    @property
+    def name(self) -> str:
+        """The metric's name, for messages and pictures."""
+        ...
+
+    def values(self, readout: Readout, copies: int = 1) -> Tensor:
+        """Values `[copies, B]`, or `[copies, 1]` where only the mean is known."""
+        ...
+
+    def answers(self, readout: Readout, copies: int = 1) -> Tensor | None:
+        """Logits of the right and wrong answer, `[copies, B, 2]`, if it reads those."""
+        ...
+
+
+@dataclass(frozen=True)
+class _AtAnswer:
+    """Shared by metrics that read the answer position of every pair."""
+
+    pairs: TokenPairs
+    name: str = field(default="", kw_only=True)
+
+    def answers(self, readout: Readout, copies: int = 1) -> Tensor | None:  # noqa: ARG002 - the protocol's form
+        """No halves: only a logit difference has them."""
+        return None
+
+    def _log_probs(self, readout: Readout) -> Tensor:
+        return readout.logits(self.pairs.position).log_softmax(-1)
+
+    def _right(self, copies: int) -> Tensor:
+        answers = _need_answers(self.pairs, self.name, 1)
+        return answers[:, :1].repeat(copies, 1)
+
+
+class LogitDiff(_AtAnswer):
+    """Logit of the right answer minus logit of the wrong one, in logits."""
+
+    def values(self, readout: Readout, copies: int = 1) -> Tensor:
+        """Logit differences `[copies, B]`."""
+        right, wrong = self.answers(readout, copies).unbind(-1)
+        return right - wrong
+
+    def answers(self, readout: Readout, copies: int = 1) -> Tensor:
+        """Both logits `[copies, B, 2]`."""
+        ids = _need_answers(self.pairs, self.name, 2).repeat(copies, 1)
+        logits = readout.logits(self.pairs.position, ids)
+        return logits.reshape(copies, len(self.pairs), 2)
+
+
+class LogProb(_AtAnswer):
+    """Log-probability of the right answer, in nats."""
+
+    def values(self, readout: Readout, copies: int = 1) -> Tensor:
+        """Log-probabilities `[copies, B]`."""
+        rows = self._log_probs(readout).gather(-1, self._right(copies))
+        return rows.reshape(copies, len(self.pairs))
+
+
+class Prob(LogProb):
+    """Probability of the right answer."""
+
+    def values(self, readout: Readout, copies: int = 1) -> Tensor:
+        """Probabilities `[copies, B]`."""
+        return super().values(readout, copies).exp()
+
+
+@dataclass(frozen=True)
+class KLToSource(_AtAnswer):
+    """KL divergence from the source run to this run at the answer position, in nats.
+
+    It is 0 for the source run itself; its gradient on the base run is not 0, as that of
+    a divergence from the base would be.
+    """
+
+    source: Tensor
+
+    def values(self, readout: Readout, copies: int = 1) -> Tensor:
+        """Divergences `[copies, B]`."""
+        here = self._log_probs(readout)
+        target = self.source.repeat(copies, 1)
+        divergence = (target.exp() * (target - here)).sum(-1)
+        return divergence.reshape(copies, len(self.pairs))
+
+
+@dataclass(frozen=True)
+class Custom:
+    """A user's own `logits [B, T, V] -> scalar or [B]`.
+
+    A scalar is taken as the mean over the pairs: then no value per pair is known.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    n_pairs: int
+    name: str = "custom"
+
+    def values(self, readout: Readout, copies: int = 1) -> Tensor:
+        """Values `[copies, B]` or `[copies, 1]`, one call of the function a patch."""
+        return torch.stack(
+            [
+                self._one(readout.rows(i * self.n_pairs, (i + 1) * self.n_pairs))
+                for i in range(copies)
+            ]
+        )
+
+    def answers(self, readout: Readout, copies: int = 1) -> None:
+        """No halves: what the function reads is its own affair."""
+
+    def _one(self, readout: Readout) -> Tensor:
+        value = self.function(readout.logits())
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"metric {self.name} returned {type(value).__name__} {value!r}: return a "
+                "scalar tensor or one value a pair, so that it can be differentiated"
+            )
+        if value.numel() == 1:
+            return value.reshape(1)
+        if value.shape != (self.n_pairs,):
+            raise ValueError(
+                f"metric {self.name} returned shape {list(value.shape)}: a scalar or "
+                f"[{self.n_pairs}], one value a pair, is needed"
+            )
+        return value
+
+
+def make_metric(
+    metric: str | Callable[[Tensor], Tensor],
+    pairs: TokenPairs,
+    source: Callable[[], Readout],
+) -> Metric:
+    """The metric a user means by a name or a function.
+
+    Args:
+        metric: `"logit_diff"`, `"logprob"`, `"prob"`, `"kl"`, or a function of logits.
+        pairs: what it is read on.
+        source: gives the source run, which only `"kl"` needs.
+
+    Raises:
+        ValueError: if the name is unknown or the answers it needs are missing.
+    """
+    if callable(metric):
+        name = getattr(metric, "__name__", type(metric).__name__)
+        return Custom(metric, len(pairs), name=name)
+    if metric == "kl":
+        log_probs = source().logits(pairs.position).log_softmax(-1)
+        return KLToSource(pairs, log_probs, name="kl")
+    named: dict[str, tuple[type[LogitDiff | LogProb], int]] = {
+        "logit_diff": (LogitDiff, 2),
+        "logprob": (LogProb, 1),
+        "prob": (Prob, 1),
+    }
+    if metric not in named:
+        raise ValueError(
+            f"unknown metric {metric!r}: choose one of {', '.join([*named, 'kl'])}, "
+            "or give a function of the logits [B, T, V]"
+        )
+    kind, n_answers = named[metric]
+    _need_answers(pairs, metric, n_answers)
+    return kind(pairs, name=metric)
+
+
+def check_finite(values: Tensor, name: str, where: str) -> None:
+    """Refuse a metric that is not a number.
+
+    Raises:
+        ValueError: naming the metric, the run and the pairs.
+    """
+    bad = (~values.isfinite()).nonzero()[:, -1].tolist()
+    if bad:
+        raise ValueError(
+            f"metric {name} is not finite on {where}, pairs {bad}: {values.tolist()}"
+        )
+
+
+def _need_answers(pairs: TokenPairs, metric: str, count: int) -> Tensor:
+    if pairs.answers is None or pairs.answers.shape[1] < count:
+        have = 0 if pairs.answers is None else pairs.answers.shape[1]
+        needed = "a right and a wrong answer" if count > 1 else "a right answer"
+        raise ValueError(
+            f"metric {metric} needs {needed} for each pair, got {have}: "
+            "give answers=[(right, wrong), ...]"
+        )
+    return pairs.answers
+
+
+def halves(base: Tensor | None, patched: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    """The two ways in which a logit difference moved, each `[..., B]`, in logits.
+
+    Returns:
+        The rise of the right answer's logit and the fall of the wrong one's: their sum
+        is the change of the difference. None where the metric is no logit difference.
+    """
+    if base is None or patched is None:
+        return None
+    change = patched - base
+    return change[..., 0], -change[..., 1]

@@ -1,0 +1,271 @@
+"""Pairs of a clean and a corrupted prompt, checked before anything is computed.
+
+A patch puts values of one run into another *at the same position*, so the two prompts of
+a pair must have the same number of tokens, and so must all pairs of a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Prompts = str | Sequence[str] | Tensor
+Answers = Sequence[Any] | Tensor | None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """B pairs of prompts of one length T.
+
+    Args:
+        clean: the clean prompts: one string, several, or tokens `[B, T]` (or `[T]`).
+        corrupted: the corrupted prompts, in the same form.
+        answers: for each pair the right and the wrong answer, or the right one alone, as
+            strings (with their leading space), token ids, or a tensor `[B, 2]` / `[B, 1]`.
+        labels: names for positions, counted with the BOS token: `{"S2": 10}`.
+        position: the position at which the answer is read; -1 is the last.
+
+    Raises:
+        ValueError: if there are not as many clean prompts as corrupted ones or answers.
+
+    Example:
+        >>> pairs = Pairs(
+        ...     "When Tom and James met, James spoke to",
+        ...     "When Tom and James met, Tom spoke to",
+        ...     answers=[(" Tom", " James")],
+        ... )
+        >>> len(pairs)
+        1
+    """
+
+    clean: Prompts
+    corrupted: Prompts
+    answers: Answers = field(default=None, kw_only=True)
+    labels: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    position: int = field(default=-1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        clean, corrupted = _batch(self.clean), _batch(self.corrupted)
+        object.__setattr__(self, "clean", clean)
+        object.__setattr__(self, "corrupted", corrupted)
+        object.__setattr__(self, "labels", dict(self.labels or {}))
+        if len(clean) != len(corrupted):
+            raise ValueError(
+                f"{len(clean)} clean prompts but {len(corrupted)} corrupted: "
+                "each clean prompt needs its own corrupted one"
+            )
+        if len(clean) == 0:
+            raise ValueError("there are no prompts")
+        answers = _answer_rows(self.answers, len(clean))
+        if answers is not None and len(answers) != len(clean):
+            raise ValueError(f"{len(answers)} answers for {len(clean)} pairs")
+        object.__setattr__(self, "answers", answers)
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    def on(self, model: Any) -> TokenPairs:
+        """These pairs as tokens of `model`.
+
+        Raises:
+            ValueError: if the token counts differ (both rows are shown), an answer is
+                not one token, or a position does not exist.
+        """
+        clean, corrupted = _tokens(model, self.clean), _tokens(model, self.corrupted)
+        rows = list(zip(clean, corrupted, strict=True))
+        _check_lengths(model, rows)
+        tokens = TokenPairs(
+            clean=torch.stack(clean),
+            corrupted=torch.stack(corrupted),
+            answers=_answer_ids(model, self.answers),
+            labels=dict(self.labels),
+            position=self.position,
+            text=tuple((_strings(model, a), _strings(model, b)) for a, b in rows),
+        )
+        _check_ids(model, tokens)
+        return tokens
+
+
+@dataclass(frozen=True)
+class TokenPairs:
+    """Pairs as tokens on a model's device.
+
+    Attributes:
+        clean, corrupted: token ids `[B, T]`.
+        answers: token ids `[B, 2]` (right, wrong), `[B, 1]` (right) or None.
+        labels: names of positions.
+        position: where the answer is read, from 0.
+        text: for each pair the clean and the corrupted token strings.
+    """
+
+    clean: Tensor
+    corrupted: Tensor
+    answers: Tensor | None
+    labels: dict[str, int]
+    position: int
+    text: tuple[tuple[list[str], list[str]], ...]
+
+    def __post_init__(self) -> None:
+        length = self.clean.shape[1]
+        for name, position in {**self.labels, "position": self.position}.items():
+            if not -length <= position < length:
+                raise ValueError(
+                    f"position {name} = {position} is not in prompts of {length} tokens"
+                )
+        object.__setattr__(self, "position", self.position % length)
+        labels = {name: position % length for name, position in self.labels.items()}
+        object.__setattr__(self, "labels", labels)
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+
+def _batch(prompts: Prompts) -> Sequence[str] | Tensor:
+    if isinstance(prompts, Tensor):
+        if prompts.dtype.is_floating_point or prompts.dim() not in (1, 2):
+            raise ValueError(
+                "token tensors are whole numbers [pairs, positions], got "
+                f"{prompts.dtype} {list(prompts.shape)}"
+            )
+        # A clone leaves inference mode, in which such tensors could not be used later.
+        tokens = prompts.detach().clone()
+        return tokens[None] if tokens.dim() == 1 else tokens
+    if isinstance(prompts, str):
+        return (prompts,)
+    prompts = tuple(prompts)
+    for prompt in prompts:
+        if not isinstance(prompt, str):
+            raise ValueError(f"a prompt is text or a token tensor, got {prompt!r}")  # noqa: TRY004 - bad input is one error class here
+    return prompts
+
+
+def _answer_rows(answers: Answers, count: int) -> Sequence[Any] | Tensor | None:
+    if answers is None:
+        return None
+    if isinstance(answers, Tensor):
+        rows = answers.detach().clone()
+        return rows[:, None] if rows.dim() == 1 else rows
+    answers = list(answers)
+    if count == 1 and len(answers) == 2 and not _is_row(answers[0]):
+        answers = [answers]
+    return [tuple(row) if _is_row(row) else (row,) for row in answers]
+
+
+def _is_row(answer: object) -> bool:
+    return isinstance(answer, (tuple, list)) or (
+        isinstance(answer, Tensor) and answer.dim() == 1
+    )
+
+
+def _tokens(model: Any, prompts: Sequence[str] | Tensor) -> list[Tensor]:
+    device = model.cfg.device
+    if isinstance(prompts, Tensor):
+        return list(prompts.to(device=device, dtype=torch.long))
+    # One by one: handed a list, TransformerLens pads to the longest without a word.
+    return [model.to_tokens(prompt)[0].clone().to(device) for prompt in prompts]
+
+
+def _strings(model: Any, row: Tensor) -> list[str]:
+    if getattr(model, "tokenizer", None) is None:
+        return [str(int(token)) for token in row]
+    return [str(token) for token in model.to_str_tokens(row)]
+
+
+def _check_lengths(model: Any, rows: list[tuple[Tensor, Tensor]]) -> None:
+    for number, (clean, corrupted) in enumerate(rows):
+        if len(clean) != len(corrupted):
+            raise ValueError(
+                f"pair {number}: the clean prompt has {len(clean)} tokens, the "
+                f"corrupted one {len(corrupted)}; a patch needs them position by "
+                f"position.\n{_aligned(_strings(model, clean), _strings(model, corrupted))}"
+            )
+        if len(clean) != len(rows[0][0]):
+            raise ValueError(
+                f"pair {number} has {len(clean)} tokens and pair 0 has "
+                f"{len(rows[0][0])}; all pairs of a study have one length.\n"
+                + _aligned(
+                    _strings(model, rows[0][0]),
+                    _strings(model, clean),
+                    names=("pair 0", f"pair {number}"),
+                )
+            )
+
+
+def _aligned(
+    first: list[str], second: list[str], names: tuple[str, str] = ("clean", "corrupted")
+) -> str:
+    """Two rows of tokens one above the other, the first difference marked."""
+    differing = next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        min(len(first), len(second)),
+    )
+    cells = [
+        [repr(row[i])[1:-1] if i < len(row) else "" for row in (first, second)]
+        for i in range(max(len(first), len(second)))
+    ]
+    widths = [max(map(len, cell)) for cell in cells]
+    margin = max(map(len, names))
+    lines = [
+        f"{name:>{margin}}: "
+        + "|".join(
+            f"{cell[row]:{width}}" for cell, width in zip(cells, widths, strict=True)
+        )
+        for row, name in enumerate(names)
+    ]
+    offset = margin + 2 + sum(widths[:differing]) + differing
+    return "\n".join(
+        [*lines, " " * offset + f"^ first difference, position {differing}"]
+    )
+
+
+def _answer_ids(model: Any, answers: Sequence[Any] | Tensor | None) -> Tensor | None:
+    if answers is None:
+        return None
+    device = model.cfg.device
+    if isinstance(answers, Tensor):
+        return answers.to(device=device, dtype=torch.long)
+    widths = {len(row) for row in answers}
+    if len(widths) != 1 or not widths <= {1, 2}:
+        raise ValueError(
+            "each pair needs one answer (right) or two (right, wrong), "
+            f"got rows of {sorted(widths)}"
+        )
+    ids = [[_answer_id(model, answer) for answer in row] for row in answers]
+    return torch.tensor(ids, device=device)
+
+
+def _answer_id(model: Any, answer: Any) -> int:
+    if not isinstance(answer, str):
+        return int(answer)
+    if getattr(model, "tokenizer", None) is None:
+        raise ValueError(f"the model has no tokenizer: give {answer!r} as a token id")
+    tokens = model.to_tokens(answer, prepend_bos=False)[0]
+    if len(tokens) == 1:
+        return int(tokens[0])
+    parts = ", ".join(map(repr, _strings(model, tokens)))
+    hint = "" if answer.startswith(" ") else "; was a leading space meant?"
+    raise ValueError(
+        f"the answer {answer!r} is {len(tokens)} tokens ({parts}), one is needed{hint}"
+    )
+
+
+def _check_ids(model: Any, pairs: TokenPairs) -> None:
+    size = model.cfg.d_vocab
+    named = {
+        "clean": pairs.clean,
+        "corrupted": pairs.corrupted,
+        "answers": pairs.answers,
+    }
+    for name, ids in named.items():
+        if ids is not None and not bool(((ids >= 0) & (ids < size)).all()):
+            worst = int(ids.max()) if int(ids.max()) >= size else int(ids.min())
+            raise ValueError(f"{name}: token {worst} is not in a vocabulary of {size}")
+    n_ctx = getattr(model.cfg, "n_ctx", None)
+    if n_ctx is not None and pairs.clean.shape[1] > n_ctx:
+        raise ValueError(
+            f"prompts have {pairs.clean.shape[1]} tokens, the model takes {n_ctx}"
+        )

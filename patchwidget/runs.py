@@ -1,0 +1,197 @@
+"""Both runs of a study, captured, and the metric's gradient on the base run.
+
+- The *base* run is the one that is executed again with patches, and differentiated.
+- The *source* run is where values are taken from.
+
+Denoising patches clean values into the corrupted run, noising corrupted values into the
+clean run; turning a study round swaps the two and runs nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from patchwidget.decoder import Decoder
+from patchwidget.grids import Scale
+from patchwidget.hooks import HookedModel
+from patchwidget.metrics import Metric, Readout, check_finite, make_metric
+from patchwidget.nodes import Extent
+from patchwidget.pairs import TokenPairs
+
+Engine = Decoder | HookedModel
+Direction = Literal["denoising", "noising"]
+Activations = dict[tuple[str, int], Tensor]
+
+
+@contextmanager
+def computing(*, grad: bool = False) -> Iterator[None]:
+    """Our own grad mode, whatever the user's is, and theirs again afterwards."""
+    with torch.inference_mode(mode=False), torch.set_grad_enabled(grad):
+        yield
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One run: every site's value by (site, layer), and its readout."""
+
+    values: Activations
+    readout: Readout
+
+
+def capture(engine: Engine, tokens: Tensor) -> Capture:
+    """Run tokens `[B, T]` and keep the value of every site."""
+    values: Activations = {}
+
+    def keep(site: str, layer: int, value: Tensor) -> Tensor:
+        values[site, layer] = value
+        return value
+
+    with computing():
+        return Capture(values, engine.run(tokens, keep))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The captured runs of one study in one direction.
+
+    Attributes:
+        engine: what runs the model: the decoder, or the model's own hooks.
+        pairs: the prompts.
+        clean, corrupted: their captured runs.
+        direction: which of them is the base.
+        metric_like: the metric as the user gave it.
+    """
+
+    engine: Engine
+    pairs: TokenPairs
+    clean: Capture
+    corrupted: Capture
+    direction: Direction
+    metric_like: str | Callable[[Tensor], Tensor]
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("denoising", "noising"):
+            raise ValueError(
+                f"unknown direction {self.direction!r}: choose 'denoising' (clean values "
+                "into the corrupted run) or 'noising'"
+            )
+        _ = self.scale  # a metric that is not a number is refused now, not at a click
+
+    @property
+    def extent(self) -> Extent:
+        """How many nodes of each kind the study has."""
+        return self.engine.extent(self.pairs.clean.shape[1])
+
+    @property
+    def base(self) -> Capture:
+        """The run that is executed with patches."""
+        return self.corrupted if self.direction == "denoising" else self.clean
+
+    @property
+    def source(self) -> Capture:
+        """The run that values are taken from."""
+        return self.clean if self.direction == "denoising" else self.corrupted
+
+    @property
+    def base_tokens(self) -> Tensor:
+        """Tokens `[B, T]` of the base run."""
+        denoising = self.direction == "denoising"
+        return self.pairs.corrupted if denoising else self.pairs.clean
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The metric, reading this study's answers."""
+        with computing():
+            return make_metric(
+                self.metric_like, self.pairs, lambda: self.source.readout
+            )
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The metric of both runs, which effects are a fraction of."""
+        base = self._metric_of(self.base, "the base run")
+        return Scale(base, self._metric_of(self.source, "the source run"))
+
+    def _metric_of(self, run: Capture, where: str) -> Tensor:
+        with computing():
+            values = self.metric.values(run.readout)[0]
+        check_finite(values[None], self.metric.name, where)
+        return values
+
+    @cached_property
+    def base_answers(self) -> Tensor | None:
+        """Logits of right and wrong answer on the base run `[B, 2]`, if it reads them."""
+        with computing():
+            answers = self.metric.answers(self.base.readout)
+        return None if answers is None else answers[0]
+
+    @cached_property
+    def gradients(self) -> Activations:
+        """Gradient of the metric, summed over pairs, at every site of the base run.
+
+        One forward and one backward. The sum keeps the gradients of the pairs apart.
+
+        Raises:
+            ValueError: if the metric has no gradient with respect to the logits.
+        """
+        probes: Activations = {}
+        with computing(grad=True):
+            watch = _watch if isinstance(self.engine, Decoder) else _watch_by_probe
+            readout = self.engine.run(self.base_tokens, watch(probes))
+            total = self.metric.values(readout).sum()
+            if not total.requires_grad:
+                raise ValueError(
+                    f"metric {self.metric.name} cannot be differentiated: compute it "
+                    "from the logits with torch, without .item(), .detach() or numpy"
+                )
+            found = torch.autograd.grad(total, list(probes.values()), allow_unused=True)
+        return {
+            place: torch.zeros_like(probe) if grad is None else grad
+            for (place, probe), grad in zip(probes.items(), found, strict=True)
+        }
+
+    def reversed(self) -> Runs:
+        """The other direction, from the same two runs."""
+        other: Direction = "noising" if self.direction == "denoising" else "denoising"
+        return Runs(
+            self.engine,
+            self.pairs,
+            self.clean,
+            self.corrupted,
+            other,
+            self.metric_like,
+        )
+
+
+def _watch(probes: Activations) -> Callable[[str, int, Tensor], Tensor]:
+    """A tap for the decoder: the first site seeds the graph, all others lie in it."""
+
+    def tap(site: str, layer: int, value: Tensor) -> Tensor:
+        if not value.requires_grad:
+            value = value.detach().requires_grad_(True)
+        probes[site, layer] = value
+        return value
+
+    return tap
+
+
+def _watch_by_probe(probes: Activations) -> Callable[[str, int, Tensor], Tensor]:
+    """A tap for hooks: a zero is added at each site, and its gradient is the site's.
+
+    A Bridge's hooked tensors may be views that its forward does not go on with, so their
+    own gradients would be missing.
+    """
+
+    def tap(site: str, layer: int, value: Tensor) -> Tensor:
+        probe = torch.zeros_like(value).requires_grad_(True)
+        probes[site, layer] = probe
+        return value + probe
+
+    return tap

@@ -1,0 +1,313 @@
+"""The façade for scripts: one model, its pairs, and everything that can be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from patchwidget import exact
+from patchwidget.attention import Attention, attention
+from patchwidget.decoder import Decoder, UncoveredError, disagreement, model_class
+from patchwidget.estimate import METHODS
+from patchwidget.exact import Progress
+from patchwidget.grids import Effect, Effects, Grid
+from patchwidget.hooks import HookedModel, user_hooks
+from patchwidget.nodes import Extent, Node, cut_of, kind_name
+from patchwidget.pairs import Answers, Pairs, Prompts, TokenPairs
+from patchwidget.runs import Direction, Engine, Runs, capture, computing
+
+
+class PatchStudy:
+    """Activation patching of one model on pairs of prompts.
+
+    Args:
+        model: a TransformerLens `HookedTransformer` or `TransformerBridge`. It is left
+            as it is found: hooks, grad mode, train/eval state, random numbers.
+        pairs: a `Pairs`, or the clean prompts (strings or tokens `[B, T]`).
+        corrupted: the corrupted prompts, if `pairs` are the clean ones.
+        answers: the answers, if `pairs` are the clean prompts; see `Pairs`.
+        metric: `"logit_diff"`, `"logprob"`, `"prob"`, `"kl"`, or a function
+            `logits [B, T, V] -> scalar or [B]`.
+        direction: `"denoising"` (clean values into the corrupted run) or `"noising"`.
+
+    Attributes:
+        pairs: the prompts as tokens.
+        notice: one line to show the user, or None: why the slower way is taken.
+
+    Raises:
+        TypeError: if the model is neither class.
+        ValueError: if the prompts, answers or metric do not fit, or dropout is on.
+
+    Example:
+        >>> from patchwidget import Head, PatchStudy, demo
+        >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
+        >>> study.estimate("z").values.shape
+        torch.Size([5, 8])
+        >>> effect = study.exact([Head(0, 0, kind="q")])[Head(0, 0, kind="q")]
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        pairs: Pairs | Prompts,
+        corrupted: Prompts | None = None,
+        answers: Answers = None,
+        *,
+        metric: str | Callable[[Tensor], Tensor] = "logit_diff",
+        direction: Direction = "denoising",
+    ) -> None:
+        model_class(model)
+        _refuse_dropout(model)
+        self.model = model
+        with computing():
+            self.pairs = _pairs(pairs, corrupted, answers).on(model)
+            engine, self.notice = _engine(model, self.pairs)
+        self._fingerprint = _fingerprint(model)
+        self._take(
+            Runs(
+                engine,
+                self.pairs,
+                clean=capture(engine, self.pairs.clean),
+                corrupted=capture(engine, self.pairs.corrupted),
+                direction=direction,
+                metric_like=metric,
+            )
+        )
+
+    def _take(self, runs: Runs) -> None:
+        self._runs = runs
+        self._known: dict[Node, Effect] = {}
+        self._reversed: PatchStudy | None = None
+
+    @property
+    def direction(self) -> Direction:
+        """Which run the values are put into."""
+        return self._runs.direction
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric."""
+        return self._runs.metric.name
+
+    @property
+    def extent(self) -> Extent:
+        """How many layers, heads, positions and neurons there are."""
+        return self._runs.extent
+
+    @property
+    def baselines(self) -> tuple[Tensor, Tensor]:
+        """The metric on the clean and on the corrupted prompts, `[B]` each."""
+        scale = self._runs.scale
+        if self.direction == "denoising":
+            return scale.source, scale.base
+        return scale.base, scale.source
+
+    @property
+    def scale(self) -> float | None:
+        """What an effect of 1 is in the metric's units; None if the runs do not differ."""
+        return self._runs.scale.value
+
+    @property
+    def verified(self) -> Effects:
+        """Every exact effect known so far."""
+        return Effects(self._known)
+
+    def estimate(
+        self, kind: str, method: str = "atp", *, by: str | None = None
+    ) -> Grid:
+        """Estimated effects of all nodes of a kind, from one backward for all kinds.
+
+        Args:
+            kind: see `nodes.KINDS`.
+            method: `"atp"`.
+            by: `"pos"` cuts heads by position, `"dest"` and `"dest_src"` patterns.
+
+        Raises:
+            ValueError: if the kind or the method is unknown.
+        """
+        if method not in METHODS:
+            raise ValueError(
+                f"unknown method {method!r}: choose one of {', '.join(METHODS)}"
+            )
+        kind, by = kind_name(kind), cut_of(kind, by)
+        self._check_model()
+        with computing():
+            return METHODS[method](self._runs, kind, by)
+
+    def exact(
+        self, what: str | Node | Iterable[Node | str], *, by: str | None = None
+    ) -> Grid | Effects:
+        """Exact effects: a kind gives a grid of all its nodes, nodes give `Effects`.
+
+        What is known already is not computed again; after an interrupt, what was
+        finished is known.
+
+        Raises:
+            ValueError: if the kind is unknown or the metric is not finite at a node.
+            IndexError: if the model has no such node.
+        """
+        if isinstance(what, str) and not _is_node_name(what):
+            for _ in self.steps("exact", list(self.extent.nodes(what, by))):
+                pass
+            return self.known(what, by)
+        nodes = self.nodes(what)
+        for _ in self.steps("exact", nodes):
+            pass
+        return Effects({node: self._known[node] for node in nodes})
+
+    def steps(
+        self, what: str, nodes: Iterable[Node | str] | Node | str
+    ) -> Iterator[Progress]:
+        """The steps of a long computation, to be exhausted or closed at any time.
+
+        Args:
+            what: `"exact"`.
+            nodes: what is patched; nodes known already are not run again.
+
+        Raises:
+            RuntimeError: if the model's weights, hooks or mode changed since the study
+                captured its runs.
+        """
+        if what != "exact":
+            raise ValueError(f"unknown computation {what!r}: choose 'exact'")
+        nodes = self.nodes(nodes)
+        return self._exact_steps(nodes)
+
+    def _exact_steps(self, nodes: Sequence[Node]) -> Iterator[Progress]:
+        new = [node for node in dict.fromkeys(nodes) if node not in self._known]
+        known = len(nodes) - len(new)
+        yield Progress(known, len(nodes))
+        running = exact.steps(self._runs, new)
+        while True:
+            # Between two steps the user's own cells may have changed the model.
+            self._check_model()
+            step = next(running, None)
+            if step is None:
+                return
+            self._known.update({effect.node: effect for effect in step.found})
+            yield Progress(known + step.done, len(nodes), step.found)
+
+    def known(self, kind: str, by: str | None = None) -> Grid:
+        """Exact effects where they are known, NaN elsewhere."""
+        kind, by = kind_name(kind), cut_of(kind, by)
+        base = self._runs.scale.base
+        raw = base.new_full((len(base), *self.extent.shape(kind, by)), float("nan"))
+        for node, effect in self._known.items():
+            if (node.kind, node.by) == (kind, by):
+                raw[(..., *node.cell)] = effect.raw
+        return Grid(
+            kind,
+            raw,
+            by=by,
+            scale=self._runs.scale,
+            direction=self.direction,
+            metric=self.metric,
+        )
+
+    def attention(self, heads: Iterable[Node | str] | Node | str) -> Attention:
+        """Attention patterns of heads in the clean and the corrupted run."""
+        return attention(self._runs, self.nodes(heads))
+
+    def node(self, name: str) -> Node:
+        """A node by its name; the pairs' position names count: `"L0H0.q@S2"`."""
+        return self.nodes(name)[0]
+
+    def nodes(self, what: Iterable[Node | str] | Node | str) -> list[Node]:
+        """Nodes from nodes or names, each checked to exist in this model.
+
+        Raises:
+            IndexError: if a layer, head or position is out of range.
+            ValueError: if a name is not a node's.
+        """
+        given = [what] if isinstance(what, (Node, str)) else list(what)
+        nodes = [
+            Node.parse(one, self.pairs.labels) if isinstance(one, str) else one
+            for one in given
+        ]
+        for node in nodes:
+            if not isinstance(node, Node):
+                raise TypeError(f"{node!r} is not a node: use Node, Head or a name")
+            self.extent.check(node)
+        return nodes
+
+    def reversed(self) -> PatchStudy:
+        """The same study in the other direction; nothing is run again."""
+        if self._reversed is None:
+            other = object.__new__(PatchStudy)
+            other.model, other.pairs, other.notice = self.model, self.pairs, self.notice
+            other._fingerprint = self._fingerprint
+            other._take(self._runs.reversed())
+            other._reversed = self
+            self._reversed = other
+        return self._reversed
+
+    def _check_model(self) -> None:
+        _refuse_dropout(self.model)
+        if _fingerprint(self.model) != self._fingerprint:
+            raise RuntimeError(
+                "the model's weights or hooks changed since this study ran it, so its "
+                "results would not fit together: make a new PatchStudy"
+            )
+
+    def __repr__(self) -> str:
+        name = getattr(self.model.cfg, "model_name", "model")
+        clean, corrupted = (float(values.mean()) for values in self.baselines)
+        return (
+            f"PatchStudy({name}, {len(self.pairs)} pairs of "
+            f"{self.pairs.clean.shape[1]} tokens, {self.direction}, {self.metric}: "
+            f"clean {clean:.3g}, corrupted {corrupted:.3g})"
+        )
+
+
+def _pairs(
+    pairs: Pairs | Prompts, corrupted: Prompts | None, answers: Answers
+) -> Pairs:
+    if isinstance(pairs, Pairs):
+        if corrupted is not None or answers is not None:
+            raise ValueError("give either a Pairs, or prompts and answers, not both")
+        return pairs
+    if corrupted is None:
+        raise ValueError("the corrupted prompts are missing")
+    return Pairs(pairs, corrupted, answers=answers)
+
+
+def _engine(model: Any, pairs: TokenPairs) -> tuple[Engine, str | None]:
+    """The decoder if it may stand for the model; else its hooks, and why."""
+    hooked = user_hooks(model)
+    reason: str | None
+    if hooked:
+        reason = f"the model carries hooks ({', '.join(hooked[:3])})"
+        return HookedModel(model), _slower(reason)
+    try:
+        decoder = Decoder.of(model)
+    except UncoveredError as uncovered:
+        return HookedModel(model), _slower(f"{uncovered} is not covered")
+    reason = disagreement(model, decoder, (pairs.clean, pairs.corrupted))
+    if reason is not None:
+        return HookedModel(model), _slower(reason)
+    return decoder, None
+
+
+def _slower(reason: str) -> str:
+    return f"Patches run through the model's own hooks, which is slower: {reason}."
+
+
+def _refuse_dropout(model: Any) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and module.training and module.p > 0:
+            raise ValueError(
+                f"the model is in train mode and drops {module.p:.0%} at random "
+                f"({name}): call model.eval() first"
+            )
+
+
+def _fingerprint(model: Any) -> tuple[Any, ...]:
+    """What changes when weights are changed in place or replaced, or hooks are added."""
+    weights = tuple((p.data_ptr(), p._version) for p in model.parameters())  # noqa: SLF001 - torch's only way to see an in-place change
+    return weights, tuple(user_hooks(model))
+
+
+def _is_node_name(text: str) -> bool:
+    return text[:1].isdigit() or (text[:1] == "L" and text[1:2].isdigit())
