@@ -52,4 +52,10 @@ async function serve() {
   console.log(`fixture page: http://127.0.0.1:${port}/${FIXTURE_PAGE}`);
 }
 
-await (process.argv.includes("--serve") ? serve() : build());
+try {
+  await (process.argv.includes("--serve") ? serve() : build());
+} catch (error) {
+  // esbuild has already printed its own errors, with the lines that they are about.
+  if (!error.errors) throw error;
+  process.exitCode = 1;
+}
