@@ -78,13 +78,15 @@ class Pairs:
         clean, corrupted = _tokens(model, self.clean), _tokens(model, self.corrupted)
         rows = list(zip(clean, corrupted, strict=True))
         _check_lengths(model, rows)
+        answers = _answer_ids(model, self.answers)
         tokens = TokenPairs(
             clean=torch.stack(clean),
             corrupted=torch.stack(corrupted),
-            answers=_answer_ids(model, self.answers),
+            answers=answers,
             labels=dict(self.labels),
             position=self.position,
             text=tuple((_strings(model, a), _strings(model, b)) for a, b in rows),
+            answer_text=() if answers is None else _answer_strings(model, answers),
         )
         _check_ids(model, tokens)
         return tokens
@@ -100,6 +102,7 @@ class TokenPairs:
         labels: names of positions.
         position: where the answer is read, from 0.
         text: for each pair the clean and the corrupted token strings.
+        answer_text: for each pair the answers' strings; empty without answers.
     """
 
     clean: Tensor
@@ -108,6 +111,7 @@ class TokenPairs:
     labels: dict[str, int]
     position: int
     text: tuple[tuple[list[str], list[str]], ...]
+    answer_text: tuple[list[str], ...]
 
     def __post_init__(self) -> None:
         length = self.clean.shape[1]
@@ -251,6 +255,10 @@ def _answer_id(model: Any, answer: Any) -> int:
     raise ValueError(
         f"the answer {answer!r} is {len(tokens)} tokens ({parts}), one is needed{hint}"
     )
+
+
+def _answer_strings(model: Any, answers: Tensor) -> tuple[list[str], ...]:
+    return tuple(_strings(model, row) for row in answers)
 
 
 def _check_ids(model: Any, pairs: TokenPairs) -> None:

@@ -196,7 +196,8 @@ class PatchStudy:
         raw = base.new_full((len(base), *self.extent.shape(kind, by)), float("nan"))
         for node, effect in self._known.items():
             if (node.kind, node.by) == (kind, by):
-                raw[(..., *node.cell)] = effect.raw
+                cell: tuple[Any, ...] = (slice(None), *node.cell)
+                raw[cell] = effect.raw
         return Grid(
             kind,
             raw,
@@ -205,6 +206,15 @@ class PatchStudy:
             direction=self.direction,
             metric=self.metric,
         )
+
+    def can_patch(self, kind: str) -> bool:
+        """Whether a kind exists and can be patched in this model."""
+        try:
+            with computing():
+                exact.require(self._runs, kind)
+        except ValueError:
+            return False
+        return True
 
     def attention(self, heads: Iterable[Node | str] | Node | str) -> Attention:
         """Attention patterns of heads in the clean and the corrupted run."""

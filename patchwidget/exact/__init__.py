@@ -8,10 +8,21 @@ from patchwidget.exact.hook_loop import hook_loop
 from patchwidget.exact.progress import Progress
 from patchwidget.exact.sweep import sweep
 from patchwidget.hooks import HookedModel
-from patchwidget.nodes import Node
+from patchwidget.nodes import Node, kind_name
 from patchwidget.runs import Runs
 
-__all__ = ["Progress", "hook_loop", "steps", "sweep"]
+__all__ = ["Progress", "hook_loop", "require", "steps", "sweep"]
+
+
+def require(runs: Runs, kind: str) -> None:
+    """Make sure that a kind can be patched in this model.
+
+    Raises:
+        ValueError: if there is no such kind, or its hook does not act.
+    """
+    kind = kind_name(kind)
+    if isinstance(runs.engine, HookedModel):
+        runs.engine.require(kind, runs.base_tokens)
 
 
 def steps(runs: Runs, nodes: Sequence[Node]) -> Iterator[Progress]:
