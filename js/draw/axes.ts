@@ -1,0 +1,164 @@
+/** Tick labels and titles around a matrix of cells, as SVG text. */
+
+import { setAttributes, svgEl } from "./dom";
+import { labelStep, textWidth } from "./geometry";
+
+export interface AxisLabel {
+  /** Drawn faintly before the body: a token's leading space. */
+  lead: string;
+  body: string;
+  /** Set in italics: the label stands for several that differ. */
+  varies?: boolean;
+}
+
+export interface Axis {
+  /** Empty for none. */
+  title: string;
+  labels: readonly AxisLabel[];
+  /** Words are set aslant under columns; numbers stand upright. */
+  words: boolean;
+}
+
+/** Cells of the matrix that a hover stands for, half-open; null for none. */
+export interface Highlight {
+  rows: readonly [number, number] | null;
+  columns: readonly [number, number] | null;
+}
+
+export interface Axes {
+  rows: Axis;
+  columns: Axis;
+  /** Null leaves out the row labels: a neighbour has them. */
+  left: number | null;
+  cellWidth: number;
+  cellHeight: number;
+}
+
+export const FONT_SIZE = 10;
+const LINE = 12;
+const TITLE_ROOM = 15;
+const TICK_GAP = 4;
+const MAX_LABEL_LETTERS = 12;
+/** From this column width on, labels at 45 degrees stay clear of each other. */
+const SLANT_FROM = 16;
+
+export function numberLabels(count: number): AxisLabel[] {
+  return Array.from({ length: count }, (_, index) => ({ lead: "", body: `${index}` }));
+}
+
+/** Room left of the cells for row labels and the title. */
+export function rowMargin({ title, labels }: Axis): number {
+  return Math.ceil(longest(labels) + TICK_GAP + (title ? TITLE_ROOM : 2));
+}
+
+/** Room under the cells for column labels and the title. */
+export function columnMargin(
+  { title, labels, words }: Axis,
+  cellWidth: number,
+): number {
+  const across = longest(labels);
+  const slant = cellWidth >= SLANT_FROM ? Math.SQRT1_2 : 1;
+  const depth = words ? (across + LINE / 2) * slant : LINE;
+  return Math.ceil(depth + TICK_GAP + (title ? TITLE_ROOM : 2));
+}
+
+/** Draws all labels, thinned until they are legible. The origin is the first cell. */
+export function drawAxes(svg: SVGSVGElement, axes: Axes): void {
+  const { rows, columns, cellWidth, cellHeight, left } = axes;
+  const width = columns.labels.length * cellWidth;
+  const height = rows.labels.length * cellHeight;
+  const margin = columnMargin(columns, cellWidth);
+  setAttributes(svg, { width, height: height + margin });
+  svg.replaceChildren();
+  if (left !== null) drawRows(svg, axes, left);
+  drawColumns(svg, axes);
+  svg.append(title(columns.title, width / 2, height + margin - 3));
+}
+
+function drawRows(svg: SVGSVGElement, axes: Axes, left: number): void {
+  const { rows, cellHeight } = axes;
+  const step = labelStep(cellHeight, LINE);
+  for (let row = 0; row < rows.labels.length; row += step) {
+    svg.append(rowLabel(axes, row));
+  }
+  const middle = (rows.labels.length * cellHeight) / 2;
+  const name = title(rows.title, 0, 0);
+  name.setAttribute("transform", `translate(${10 - left} ${middle}) rotate(-90)`);
+  svg.append(name);
+}
+
+function drawColumns(svg: SVGSVGElement, axes: Axes): void {
+  const { columns, cellWidth } = axes;
+  const room = columns.words
+    ? LINE
+    : textWidth(`${columns.labels.length - 1}`, FONT_SIZE) + TICK_GAP;
+  const step = labelStep(cellWidth, room);
+  for (let column = 0; column < columns.labels.length; column += step) {
+    svg.append(columnLabel(axes, column));
+  }
+}
+
+/** Shows the labels of the hovered cells, thinned out or not, over the others. */
+export function highlightAxes(svg: SVGSVGElement, axes: Axes, at: Highlight): void {
+  for (const old of [...svg.querySelectorAll(".pw-tick-hover")]) old.remove();
+  const labels = [
+    at.rows && axes.left !== null ? rowLabel(axes, at.rows[0]) : null,
+    at.columns ? columnLabel(axes, at.columns[0]) : null,
+  ];
+  for (const label of labels) {
+    if (!label) continue;
+    label.classList.add("pw-tick-hover");
+    svg.append(label);
+  }
+}
+
+function rowLabel({ rows, cellHeight }: Axes, row: number): SVGTextElement {
+  const y = (row + 0.5) * cellHeight;
+  const place = { x: -TICK_GAP, y, "text-anchor": "end", dy: "0.35em" };
+  return labelText(rows.labels[row], place);
+}
+
+function columnLabel(axes: Axes, column: number): SVGTextElement {
+  const { columns, rows, cellWidth, cellHeight } = axes;
+  const x = (column + 0.5) * cellWidth;
+  const y = rows.labels.length * cellHeight + TICK_GAP;
+  const label = columns.labels[column];
+  if (!columns.words) {
+    return labelText(label, { x, y: y + 8, "text-anchor": "middle" });
+  }
+  const angle = cellWidth >= SLANT_FROM ? -45 : -90;
+  const transform = `translate(${x} ${y}) rotate(${angle})`;
+  return labelText(label, { transform, "text-anchor": "end", dy: "0.35em" });
+}
+
+function labelText(
+  label: AxisLabel | undefined,
+  place: Record<string, string | number>,
+): SVGTextElement {
+  const { lead = "", body = "", varies = false } = label ?? {};
+  const text = svgEl("text", { class: "pw-tick", direction: "ltr", ...place });
+  if (varies) text.classList.add("pw-varies");
+  if (lead) text.append(svgEl("tspan", { class: "pw-space" }, lead));
+  text.append(svgEl("tspan", { class: "pw-isolate" }, shortened(body)));
+  return text;
+}
+
+function title(text: string, x: number, y: number): SVGTextElement {
+  return svgEl("text", { class: "pw-axis-title", x, y, "text-anchor": "middle" }, text);
+}
+
+/** Keeps the end as well, where a position's number stands. */
+function shortened(body: string): string {
+  const letters = [...body];
+  if (letters.length <= MAX_LABEL_LETTERS) return body;
+  const number = / \d+$/.exec(body)?.[0] ?? "";
+  const kept = letters.slice(0, MAX_LABEL_LETTERS - number.length - 1).join("");
+  return `${kept}…${number}`;
+}
+
+function longest(labels: readonly AxisLabel[]): number {
+  const widths = labels.map(({ lead, body }) =>
+    textWidth(lead + shortened(body), FONT_SIZE),
+  );
+  return Math.max(0, ...widths);
+}

@@ -1,0 +1,175 @@
+/** Paints a matrix of values, and the marks on its cells, into a canvas. */
+
+import { type ColourMap, colourOffset } from "./colour";
+import type { Theme } from "./theme";
+
+export interface Matrix {
+  rows: number;
+  columns: number;
+  /** Row by row; NaN where there is no value. */
+  values: Float32Array;
+}
+
+export interface Painting {
+  matrix: Matrix;
+  colours: ColourMap;
+  /** The value at the end of the colours; zero draws everything as zero. */
+  scale: number;
+  cellWidth: number;
+  cellHeight: number;
+  theme: Theme;
+  /** 1 for cells that are left blank instead of hatched. */
+  unknown?: Uint8Array;
+  /** 1 for cells with the verified mark. */
+  verified?: Uint8Array;
+  /** Indices of picked cells. */
+  picked?: Iterable<number>;
+}
+
+/** Smaller cells have no room for lines between them. */
+const MIN_CELL_FOR_GAPS = 6;
+const HATCH_SPACING = 5;
+
+/** Returns false where the canvas cannot be drawn on. */
+export function paint(canvas: HTMLCanvasElement, painting: Painting): boolean {
+  const { matrix, cellWidth, cellHeight, theme } = painting;
+  const width = matrix.columns * cellWidth;
+  const height = matrix.rows * cellHeight;
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  canvas.width = Math.max(1, Math.round(width * theme.density));
+  canvas.height = Math.max(1, Math.round(height * theme.density));
+  const context = canvas.getContext("2d");
+  if (!context) return false;
+  paintValues(context, painting);
+  context.scale(canvas.width / width, canvas.height / height);
+  paintMissing(context, painting);
+  paintGaps(context, painting);
+  paintMarks(context, painting);
+  return true;
+}
+
+/** One pixel per cell, then enlarged (or, for very long prompts, reduced). */
+function paintValues(context: CanvasRenderingContext2D, painting: Painting): void {
+  const { matrix, colours, scale, theme, cellWidth } = painting;
+  const { rows, columns, values } = matrix;
+  const small = document.createElement("canvas");
+  small.width = columns;
+  small.height = rows;
+  const target = small.getContext("2d");
+  if (!target) return;
+  const image = target.createImageData(columns, rows);
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? Number.NaN;
+    if (Number.isNaN(value)) continue;
+    const offset = colourOffset(value, scale);
+    for (let channel = 0; channel < 4; channel++) {
+      image.data[index * 4 + channel] = colours[offset + channel] ?? 0;
+    }
+  }
+  target.putImageData(image, 0, 0);
+  context.fillStyle = theme.blank;
+  context.fillRect(0, 0, context.canvas.width, context.canvas.height);
+  context.imageSmoothingEnabled = cellWidth * theme.density < 1;
+  context.drawImage(small, 0, 0, context.canvas.width, context.canvas.height);
+}
+
+function paintMissing(context: CanvasRenderingContext2D, painting: Painting): void {
+  const { matrix, unknown, cellWidth, cellHeight, theme } = painting;
+  context.strokeStyle = theme.hatch;
+  context.lineWidth = 1;
+  for (const index of matrix.values.keys()) {
+    if (!Number.isNaN(matrix.values[index]) || unknown?.[index]) continue;
+    const { x, y } = corner(painting, index);
+    hatch(context, x, y, cellWidth, cellHeight);
+  }
+}
+
+function hatch(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+): void {
+  context.save();
+  context.beginPath();
+  context.rect(x, y, width, height);
+  context.clip();
+  context.beginPath();
+  for (let at = HATCH_SPACING / 2; at < width + height; at += HATCH_SPACING) {
+    context.moveTo(x + at, y);
+    context.lineTo(x + at - height, y + height);
+  }
+  context.stroke();
+  context.restore();
+}
+
+function paintGaps(context: CanvasRenderingContext2D, painting: Painting): void {
+  const { matrix, cellWidth, cellHeight, theme } = painting;
+  const { rows, columns } = matrix;
+  if (Math.min(cellWidth, cellHeight) < MIN_CELL_FOR_GAPS) return;
+  context.fillStyle = theme.paper;
+  for (let column = 1; column < columns; column++) {
+    context.fillRect(column * cellWidth - 0.5, 0, 1, rows * cellHeight);
+  }
+  for (let row = 1; row < rows; row++) {
+    context.fillRect(0, row * cellHeight - 0.5, columns * cellWidth, 1);
+  }
+}
+
+function paintMarks(context: CanvasRenderingContext2D, painting: Painting): void {
+  const { verified, picked = [], cellWidth, cellHeight, theme } = painting;
+  const size = Math.min(8, 0.42 * Math.min(cellWidth, cellHeight));
+  for (const index of verified?.keys() ?? []) {
+    if (!verified?.[index]) continue;
+    const { x, y } = corner(painting, index);
+    triangle(context, x + cellWidth - 0.5, y + 0.5, size, theme);
+  }
+  for (const index of picked) {
+    const { x, y } = corner(painting, index);
+    frame(context, x, y, cellWidth, cellHeight, theme);
+  }
+}
+
+/** Filled with ink and edged with paper: one of the two stands out on any colour. */
+function triangle(
+  context: CanvasRenderingContext2D,
+  right: number,
+  top: number,
+  size: number,
+  theme: Theme,
+): void {
+  context.beginPath();
+  context.moveTo(right - size, top);
+  context.lineTo(right, top);
+  context.lineTo(right, top + size);
+  context.closePath();
+  context.lineWidth = 1.5;
+  context.strokeStyle = theme.paper;
+  context.stroke();
+  context.fillStyle = theme.ink;
+  context.fill();
+}
+
+function frame(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  theme: Theme,
+): void {
+  context.lineWidth = 1;
+  context.strokeStyle = theme.paper;
+  context.strokeRect(x + 2.5, y + 2.5, width - 5, height - 5);
+  context.lineWidth = 2;
+  context.strokeStyle = theme.ink;
+  context.strokeRect(x + 1, y + 1, width - 2, height - 2);
+}
+
+function corner(painting: Painting, index: number): { x: number; y: number } {
+  const { matrix, cellWidth, cellHeight } = painting;
+  const row = Math.floor(index / matrix.columns);
+  return { x: (index - row * matrix.columns) * cellWidth, y: row * cellHeight };
+}

@@ -1,0 +1,80 @@
+/** Small helpers for elements whose life ends with an AbortSignal. */
+
+import { effect, untracked } from "@preact/signals-core";
+
+type Attributes = Record<string, string | number | boolean>;
+
+/** Text is only ever set as text: tokens may hold markup. */
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  setAttributes(element, attributes);
+  element.append(...children);
+  return element;
+}
+
+export function svgEl<K extends keyof SVGElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: (Node | string)[]
+): SVGElementTagNameMap[K] {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  setAttributes(element, attributes);
+  element.append(...children);
+  return element;
+}
+
+/** `false` takes an attribute away; `true` sets it empty. */
+export function setAttributes(element: Element, attributes: Attributes): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === false) element.removeAttribute(name);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+}
+
+/** Runs now, and again whenever a signal it read has changed, until the abort. */
+export function react(signal: AbortSignal, run: () => void): void {
+  if (signal.aborted) return;
+  const stop = effect(run);
+  signal.addEventListener("abort", () => stop(), { once: true });
+}
+
+/** Brings children in line with keys: known ones stay as they are, with their focus. */
+export function keyed<K extends string>(
+  parent: Element,
+  create: (key: K, signal: AbortSignal) => Element,
+  signal: AbortSignal,
+): (keys: readonly K[]) => void {
+  const children = new Map<K, { element: Element; life: AbortController }>();
+  return (keys) => {
+    for (const [key, { element, life }] of children) {
+      if (keys.includes(key)) continue;
+      life.abort();
+      element.remove();
+      children.delete(key);
+    }
+    keys.forEach((key, index) => {
+      let child = children.get(key);
+      if (!child) {
+        const life = childLife(signal);
+        // What a child reads while it is made is no concern of the caller's effect.
+        const element = untracked(() => create(key, life.signal));
+        child = { element, life };
+        children.set(key, child);
+      }
+      const there = parent.children[index] ?? null;
+      if (there !== child.element) parent.insertBefore(child.element, there);
+    });
+  };
+}
+
+/** A life that ends with its parent's, and leaves nothing there when it ends first. */
+function childLife(parent: AbortSignal): AbortController {
+  const life = new AbortController();
+  if (parent.aborted) life.abort();
+  parent.addEventListener("abort", () => life.abort(), { signal: life.signal });
+  return life;
+}

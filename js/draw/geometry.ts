@@ -1,0 +1,117 @@
+/** Where things go: pure arithmetic, in CSS pixels. */
+
+export interface Cell {
+  row: number;
+  column: number;
+}
+
+/** The cell under a point of a canvas that holds nothing but cells. */
+export function cellAt(
+  x: number,
+  y: number,
+  size: { width: number; height: number },
+  shape: { rows: number; columns: number },
+): Cell | null {
+  const column = Math.floor((x / size.width) * shape.columns);
+  const row = Math.floor((y / size.height) * shape.rows);
+  const isInside =
+    row >= 0 && row < shape.rows && column >= 0 && column < shape.columns;
+  return isInside ? { row, column } : null;
+}
+
+/** The neighbour that an arrow key leads to, or null for another key. */
+export function movedCell(
+  { row, column }: Cell,
+  key: string,
+  shape: { rows: number; columns: number },
+): Cell | null {
+  const step = ARROWS.get(key);
+  if (!step) return null;
+  return {
+    row: clamp(row + step.row, 0, shape.rows - 1),
+    column: clamp(column + step.column, 0, shape.columns - 1),
+  };
+}
+
+const ARROWS: ReadonlyMap<string, Cell> = new Map([
+  ["ArrowUp", { row: -1, column: 0 }],
+  ["ArrowDown", { row: 1, column: 0 }],
+  ["ArrowLeft", { row: 0, column: -1 }],
+  ["ArrowRight", { row: 0, column: 1 }],
+]);
+
+export interface FacetLayout {
+  /** How many facets stand side by side. */
+  perLine: number;
+  cellWidth: number;
+  cellHeight: number;
+}
+
+export const FACET_GAP = 18;
+const MIN_CELL = 10;
+const COMFORTABLE_CELL = 15;
+const MAX_CELL = 28;
+/** Deep models get flatter cells before they get a longer page. */
+const COMFORTABLE_HEIGHT = 420;
+/** Wider canvases cannot be had at two device pixels per pixel in every browser. */
+const MAX_PLOT_WIDTH = 8000;
+
+/** As many facets on a line as leave a cell that is comfortable to read and to hit. */
+export function layoutFacets(
+  width: number,
+  facets: number,
+  shape: { rows: number; columns: number },
+  margin: number,
+): FacetLayout {
+  let perLine = Math.max(1, facets);
+  let cell = cellThatFits(width, perLine, shape.columns, margin);
+  while (perLine > 1 && cell < COMFORTABLE_CELL) {
+    perLine -= 1;
+    cell = cellThatFits(width, perLine, shape.columns, margin);
+  }
+  const least = Math.min(MIN_CELL, MAX_PLOT_WIDTH / shape.columns);
+  const cellWidth = clamp(cell, least, MAX_CELL);
+  const flat = Math.floor(COMFORTABLE_HEIGHT / shape.rows);
+  const cellHeight = Math.max(MIN_CELL, Math.min(cellWidth, flat));
+  return { perLine, cellWidth, cellHeight };
+}
+
+function cellThatFits(
+  width: number,
+  perLine: number,
+  columns: number,
+  margin: number,
+): number {
+  const room = (width + FACET_GAP) / perLine - FACET_GAP - margin;
+  return Math.floor(room / columns);
+}
+
+/** Every how many cells a label fits, when each needs some room. */
+export function labelStep(cellSize: number, room: number): number {
+  return Math.max(1, Math.ceil(room / cellSize));
+}
+
+/** Round numbers that cover a range: about `count` of them, both ends inside. */
+export function niceTicks(low: number, high: number, count: number): number[] {
+  const span = high - low;
+  if (!(span > 0) || !Number.isFinite(span)) return [low];
+  const rough = span / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
+  const first = Math.ceil(low / step - 1e-9);
+  const last = Math.floor(high / step + 1e-9);
+  // Multiplied, not added up: 3 * 0.1 errs once, 0.1 + 0.1 + 0.1 at every step.
+  return Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step);
+}
+
+/** A rough width of a text in the widget's label size; no layout is asked for it. */
+export function textWidth(text: string, fontSize: number): number {
+  let ems = 0;
+  // Han, kana and Hangul are about twice as wide as letters.
+  for (const character of text) ems += character > "\u2e7f" ? 1 : 0.57;
+  return ems * fontSize;
+}
+
+export function clamp(value: number, low: number, high: number): number {
+  return Math.max(low, Math.min(high, value));
+}

@@ -1,0 +1,121 @@
+/**
+ * The host's look, for what CSS cannot reach: canvases.
+ *
+ * The root element carries `data-theme`, which the style sheet builds on: selectors
+ * for the host's own marks would not reach into marimo's shadow root.
+ */
+
+import { signal as makeSignal, type ReadonlySignal } from "@preact/signals-core";
+import { makePalette, type Palette } from "./colour";
+
+export interface Theme {
+  dark: boolean;
+  palette: Palette;
+  ink: string;
+  paper: string;
+  /** A cell whose value nobody has computed. */
+  blank: string;
+  /** The strokes over a cell whose value is missing. */
+  hatch: string;
+  /** Device pixels per CSS pixel. */
+  density: number;
+}
+
+/** Follows the host until the signal aborts. `root` must be in the document's tree. */
+export function watchTheme(
+  root: HTMLElement,
+  signal: AbortSignal,
+): { theme: ReadonlySignal<Theme>; refresh: () => void } {
+  const theme = makeSignal(readTheme(root));
+  const refresh = () => {
+    const next = readTheme(root);
+    // Hosts touch their body for many reasons; only a new look is worth a repaint.
+    if (look(next) !== look(theme.peek())) theme.value = next;
+  };
+  const observer = new MutationObserver(refresh);
+  const { documentElement, body } = root.ownerDocument;
+  for (const host of [documentElement, body]) {
+    observer.observe(host, { attributes: true });
+  }
+  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  const preference = matchMedia("(prefers-color-scheme: dark)");
+  preference.addEventListener("change", refresh, { signal });
+  watchDensity(refresh, signal);
+  return { theme, refresh };
+}
+
+/** A media query tells only that the density it names has ended: ask anew each time. */
+function watchDensity(refresh: () => void, signal: AbortSignal): void {
+  const query = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+  const onChange = () => {
+    refresh();
+    watchDensity(refresh, signal);
+  };
+  query.addEventListener("change", onChange, { once: true, signal });
+}
+
+function look({ palette: _, ...rest }: Theme): string {
+  return JSON.stringify(rest);
+}
+
+function readTheme(root: HTMLElement): Theme {
+  const dark = isDark(root);
+  root.dataset.theme = dark ? "dark" : "light";
+  const style = getComputedStyle(root);
+  const read = (name: string, fallback: string) =>
+    style.getPropertyValue(name).trim() || fallback;
+  return {
+    dark,
+    palette: makePalette(dark),
+    ink: read("--pw-ink", dark ? "#eee" : "#222"),
+    paper: read("--pw-paper", dark ? "#111" : "#fff"),
+    blank: read("--pw-blank", dark ? "#1b1b1b" : "#f4f4f4"),
+    hatch: read("--pw-hatch", "#888"),
+    density: devicePixelRatio || 1,
+  };
+}
+
+/** What the host says of itself, else what stands behind the widget. */
+export function isDark(root: HTMLElement): boolean {
+  return hostMark(root.ownerDocument) ?? backdropIsDark(root) ?? schemeIsDark(root);
+}
+
+function hostMark({ body, documentElement }: Document): boolean | null {
+  const jupyter = body.dataset.jpThemeLight;
+  if (jupyter !== undefined) return jupyter === "false";
+  if (
+    body.matches(".vscode-dark, .vscode-high-contrast:not(.vscode-high-contrast-light)")
+  )
+    return true;
+  if (body.matches(".vscode-light, .vscode-high-contrast-light")) return false;
+  const colab = documentElement.getAttribute("theme");
+  if (colab !== null) return colab === "dark";
+  const marimo = ".dark, .dark-theme";
+  return body.matches(marimo) || documentElement.matches(marimo) ? true : null;
+}
+
+/** The first opaque background behind the widget; null where all are clear. */
+function backdropIsDark(root: HTMLElement): boolean | null {
+  for (let at = parentOf(root); at !== null; at = parentOf(at)) {
+    const numbers = getComputedStyle(at).backgroundColor.match(/[\d.]+/g) ?? [];
+    const [red = 0, green = 0, blue = 0, alpha = 1] = numbers.map(Number);
+    if (numbers.length >= 3 && alpha > 0.5) {
+      return 0.299 * red + 0.587 * green + 0.114 * blue < 110;
+    }
+  }
+  return null;
+}
+
+/** A page that follows the system says so with `color-scheme`. */
+function schemeIsDark(root: HTMLElement): boolean {
+  const scheme = getComputedStyle(root.ownerDocument.documentElement).colorScheme ?? "";
+  if (!scheme.includes("dark")) return false;
+  return (
+    !scheme.includes("light") || matchMedia("(prefers-color-scheme: dark)").matches
+  );
+}
+
+function parentOf(element: Element): Element | null {
+  const root = element.getRootNode();
+  return element.parentElement ?? (root instanceof ShadowRoot ? root.host : null);
+}

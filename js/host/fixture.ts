@@ -1,0 +1,52 @@
+/** A host without a kernel: fixed traits, and whatever answers a test or page gives. */
+
+import type { Host, MessageListener, Trait } from "./host";
+
+export interface FixtureHost extends Host {
+  /** Everything sent with `send`, oldest first. */
+  readonly sent: Record<string, unknown>[];
+  /** Every trait written with `set`, oldest first. */
+  readonly written: [Trait, unknown][];
+  /** Sets a trait as the kernel would. */
+  receive(trait: Trait, value: unknown): void;
+  /** Delivers a message as the kernel would. */
+  deliver(content: unknown, buffers?: readonly unknown[]): void;
+  listenerCount(): number;
+}
+
+export function fixtureHost(initial: Partial<Record<Trait, unknown>>): FixtureHost {
+  const traits = new Map<string, unknown>(Object.entries(initial));
+  const changes = new Set<{ trait: Trait; callback: () => void }>();
+  const listeners = new Set<MessageListener>();
+  const sent: Record<string, unknown>[] = [];
+  const written: [Trait, unknown][] = [];
+
+  function assign(trait: Trait, value: unknown): void {
+    traits.set(trait, value);
+    for (const change of [...changes]) if (change.trait === trait) change.callback();
+  }
+
+  return {
+    sent,
+    written,
+    get: (trait) => traits.get(trait),
+    set(trait, value) {
+      written.push([trait, value]);
+      assign(trait, value);
+    },
+    receive: assign,
+    onChange: (trait, callback, signal) => add(changes, { trait, callback }, signal),
+    send: (content) => sent.push(content),
+    onMessage: (listener, signal) => add(listeners, listener, signal),
+    deliver(content, buffers = []) {
+      for (const listener of [...listeners]) listener(content, buffers);
+    },
+    listenerCount: () => changes.size + listeners.size,
+  };
+}
+
+function add<T>(set: Set<T>, item: T, signal: AbortSignal): void {
+  if (signal.aborted) return;
+  set.add(item);
+  signal.addEventListener("abort", () => set.delete(item), { once: true });
+}

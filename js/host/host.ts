@@ -1,0 +1,27 @@
+/**
+ * What the front end knows of the world outside: named traits and messages.
+ *
+ * Behind this interface stands a live kernel (`anywidget.ts`) or fixed data
+ * (`fixture.ts`); nothing above this room can tell which.
+ */
+
+/** Written by the kernel, only read here. */
+export type KernelTrait = "study" | "grids" | "verified" | "job";
+
+/** Written here; a user's Python code may set them as well. */
+export type ViewTrait = "selection" | "shown" | "pair";
+
+export type Trait = KernelTrait | ViewTrait;
+
+export type MessageListener = (content: unknown, buffers: readonly unknown[]) => void;
+
+export interface Host {
+  /** The raw value as it came over the wire; `state/` decides what it means. */
+  get(trait: Trait): unknown;
+  /** Sets a trait and tells the kernel. */
+  set(trait: ViewTrait, value: unknown): void;
+  /** Calls back after a change from outside, until the signal aborts. */
+  onChange(trait: Trait, callback: () => void, signal: AbortSignal): void;
+  send(content: Record<string, unknown>): void;
+  onMessage(listener: MessageListener, signal: AbortSignal): void;
+}

@@ -1,0 +1,36 @@
+/**
+ * The widget's entry: what anywidget calls.
+ *
+ * A factory, because hosts differ in how often they evaluate this module: Jupyter once
+ * per model, marimo once for all. State belongs to the closure of one model.
+ */
+
+import type { AnyWidget } from "@anywidget/types";
+import { anywidgetHost } from "./host/anywidget";
+import { createStore, type Store } from "./state/store";
+import { mountWidget } from "./views/widget";
+
+export default (): AnyWidget => {
+  let store: Store | null = null;
+  return {
+    // Must not wait for anything: messages are held back until it is done.
+    initialize({ model, signal }) {
+      const life = lifeWithin(signal);
+      store = createStore(anywidgetHost(model), life.signal);
+      return () => life.abort();
+    },
+    render({ el, signal }) {
+      if (!store) throw new Error("patchwidget: render was called before initialize");
+      const life = lifeWithin(signal);
+      mountWidget(store, el, life.signal);
+      return () => life.abort();
+    },
+  };
+};
+
+/** Hosts before anywidget 0.11 pass no signal, and only call what was returned. */
+function lifeWithin(signal: AbortSignal | undefined): AbortController {
+  const life = new AbortController();
+  signal?.addEventListener("abort", () => life.abort(), { signal: life.signal });
+  return life;
+}

@@ -1,0 +1,73 @@
+/** Pointer and keyboard on a canvas of cells. */
+
+import { type Cell, cellAt, movedCell } from "../draw/geometry";
+import type { PickMode } from "../state/selection";
+
+export interface CellActions {
+  shape(): { rows: number; columns: number };
+  /** Null when the pointer has left. */
+  hover(cell: Cell | null): void;
+  pick?(cell: Cell, mode: PickMode): void;
+  /** Takes all picks back. */
+  clear?(): void;
+}
+
+export function listenToCells(
+  canvas: HTMLCanvasElement,
+  actions: CellActions,
+  signal: AbortSignal,
+): void {
+  let cursor: Cell = { row: 0, column: 0 };
+
+  function visit(cell: Cell | null): void {
+    if (cell) cursor = cell;
+    actions.hover(cell);
+  }
+
+  function onKey(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const moved = movedCell(cursor, event.key, actions.shape());
+    if (moved) visit(moved);
+    else if (event.key === "Enter" || event.key === " ")
+      actions.pick?.(cursor, "toggle");
+    else if (event.key === "Escape") actions.clear?.();
+    else return;
+    // A key that was meant for the picture must not also edit the notebook.
+    event.stopPropagation();
+    event.preventDefault();
+  }
+
+  const at = (event: MouseEvent) => cellUnder(event, canvas, actions);
+  canvas.addEventListener("pointermove", (event) => visit(at(event)), { signal });
+  canvas.addEventListener("pointerleave", () => visit(null), { signal });
+  canvas.addEventListener("blur", () => visit(null), { signal });
+  canvas.addEventListener("keydown", onKey, { signal });
+  canvas.addEventListener("focus", () => showCursor(), { signal });
+  canvas.addEventListener("click", (event) => onClick(event), { signal });
+
+  /** Only for those who come by keyboard: a pointer shows its own place. */
+  function showCursor(): void {
+    const { rows, columns } = actions.shape();
+    const isThere = cursor.row < rows && cursor.column < columns;
+    if (!isThere) cursor = { row: 0, column: 0 };
+    if (canvas.matches(":focus-visible")) visit(cursor);
+  }
+
+  function onClick(event: MouseEvent): void {
+    const cell = at(event);
+    if (!cell) return;
+    visit(cell);
+    const adds = event.shiftKey || event.ctrlKey || event.metaKey;
+    actions.pick?.(cell, adds ? "toggle" : "only");
+  }
+}
+
+function cellUnder(
+  event: MouseEvent,
+  canvas: HTMLCanvasElement,
+  actions: CellActions,
+): Cell | null {
+  const box = canvas.getBoundingClientRect();
+  const { left, top } = box;
+  return cellAt(event.clientX - left, event.clientY - top, box, actions.shape());
+}

@@ -1,0 +1,56 @@
+/** What is being studied, in one line, and what the reader has to know about it. */
+
+import { el, react } from "../draw/dom";
+import { signed } from "../draw/number";
+import type { Study } from "../state/study";
+import type { MakeView } from "./view";
+import { counted, directionWords, mean } from "./words";
+
+export const headerView: MakeView = ({ store, signal }) => {
+  const line = el("div", { class: "pw-headline" });
+  const notices = el("div", { class: "pw-notices" });
+  react(signal, () => {
+    const study = store.study.value;
+    line.replaceChildren(...(study ? headline(study) : ["Waiting for the study."]));
+  });
+  react(signal, () => {
+    const study = store.study.value;
+    notices.replaceChildren(
+      ...[...store.trouble.value].map(([trait, problem]) =>
+        el(
+          "p",
+          { class: "pw-error", role: "alert" },
+          `Not shown: the kernel's “${trait}” cannot be read. ${problem}`,
+        ),
+      ),
+      ...(study ? noticesOf(study) : []).map((text) =>
+        el("p", { class: "pw-notice" }, text),
+      ),
+    );
+  });
+  return el("header", { class: "pw-header" }, line, notices);
+};
+
+function headline(study: Study): HTMLElement[] {
+  const { model, layers, heads, positions, pairs, metric } = study;
+  const size = [
+    counted(layers, "layer"),
+    counted(heads, "head"),
+    counted(positions, "token"),
+    counted(pairs.length, "pair"),
+  ].join(" · ");
+  const values = `clean ${signed(mean(metric.clean))}, corrupted ${signed(mean(metric.corrupted))}`;
+  return [
+    el("strong", { class: "pw-model" }, model),
+    el("span", { class: "pw-quiet" }, size),
+    el("span", {}, directionWords(study)),
+    el("span", {}, el("code", {}, metric.name), ` ${values}`),
+  ];
+}
+
+function noticesOf({ notice, scale, metric }: Study): string[] {
+  const noScale =
+    `Clean and corrupted give the same ${metric.name}, so effects have no scale: ` +
+    "what is shown are raw differences.";
+  return [...(notice ? [notice] : []), ...(scale === null ? [noScale] : [])];
+}

@@ -1,0 +1,66 @@
+/** What the kernel is computing for this widget, and what became of it. */
+
+import { el, react } from "../draw/dom";
+import type { Job } from "../state/results";
+import type { MakeView, View } from "./view";
+
+export const jobView: MakeView = (view) => {
+  const { store, signal } = view;
+  const bar = el("section", { class: "pw-job", "aria-label": "Computation" });
+  const cancel = cancelButton(view);
+  react(signal, () => {
+    const job = store.job.value;
+    bar.dataset.state = job.state;
+    bar.replaceChildren(...content(job, cancel, store.cancelFailure.value));
+  });
+  return bar;
+};
+
+function content(job: Job, cancel: HTMLElement, failure: string | null) {
+  if (job.state === "running") return running(job, cancel, failure);
+  if (job.state === "failed") return [failed(job)];
+  if (job.state === "cancelled") return [cancelled(job)];
+  return [];
+}
+
+function running(
+  { label, done, total }: Job,
+  cancel: HTMLElement,
+  failure: string | null,
+): HTMLElement[] {
+  const known = total > 0 ? { value: done, max: total } : {};
+  return [
+    el("progress", { "aria-label": label || "running", ...known }),
+    el("span", {}, label || "running"),
+    ...(total > 0 ? [el("span", { class: "pw-number" }, `${done}/${total}`)] : []),
+    cancel,
+    ...(failure
+      ? [el("span", { class: "pw-error" }, `Not cancelled: ${failure}`)]
+      : []),
+  ];
+}
+
+function failed({ label, error }: Job): HTMLElement {
+  const { type = "Error", message = "no reason was given" } = error ?? {};
+  return el(
+    "div",
+    { class: "pw-error", role: "alert" },
+    el("strong", {}, label ? `${label} failed: ${type}` : type),
+    el("pre", { class: "pw-error-message" }, message),
+  );
+}
+
+function cancelled({ done, total }: Job): HTMLElement {
+  const reached = total > 0 ? ` after ${done} of ${total}` : "";
+  return el(
+    "span",
+    { class: "pw-quiet" },
+    `Cancelled${reached}; what was done is kept.`,
+  );
+}
+
+function cancelButton({ store, signal }: View): HTMLElement {
+  const button = el("button", { type: "button", class: "pw-cancel" }, "cancel");
+  button.addEventListener("click", () => void store.cancelJob(), { signal });
+  return button;
+}

@@ -1,0 +1,160 @@
+/** The picked nodes: estimate beside exact, and how the pairs are spread. */
+
+import { computed, type ReadonlySignal } from "@preact/signals-core";
+import { el, keyed, react, setAttributes } from "../draw/dom";
+import { dotRange, dots, type Range } from "../draw/dots";
+import { signed, unsigned } from "../draw/number";
+import { missOf } from "../state/figure";
+import { parseNode } from "../state/node";
+import { nodePlace } from "../state/place";
+import { estimateAt, type Verified } from "../state/results";
+import { pick } from "../state/selection";
+import type { MakeView, View } from "./view";
+
+export const picksView: MakeView = (view) => {
+  const { store, signal } = view;
+  const body = el("tbody");
+  const range = computed(() =>
+    dotRange(
+      store.selection.value.map(
+        (name) => store.verified.value.get(name)?.perPair ?? [],
+      ),
+    ),
+  );
+  const rows = keyed(
+    body,
+    (name, life) => pickRow({ ...view, signal: life }, name, range),
+    signal,
+  );
+  const table = el("table", {}, tableHead(view, range), body);
+  const section = el("section", { class: "pw-picks" }, table);
+  react(signal, () => {
+    const names = [...new Set(store.selection.value)];
+    section.hidden = names.length === 0;
+    rows(names);
+  });
+  return section;
+};
+
+function tableHead({ store, signal }: View, range: ReadonlySignal<Range>): HTMLElement {
+  const pairs = el("th", { scope: "col", class: "pw-pairs" });
+  react(signal, () => {
+    const [low, high] = range.value;
+    const count = store.study.value?.pairs.length ?? 0;
+    const ends = low < high ? `, ${unsigned(low)} to ${unsigned(high)}` : "";
+    pairs.replaceChildren(count > 1 ? `each pair${ends}` : "pair");
+  });
+  const clear = el("button", { type: "button", class: "pw-clear" }, "clear");
+  clear.title = "Take back all picks (Escape in a heatmap)";
+  clear.addEventListener("click", () => store.select([]), { signal });
+  const last = el("th", { scope: "col" }, clear);
+  const columns = HEADINGS.map(([text, title]) =>
+    el("th", { scope: "col", ...(title ? { title } : {}) }, text),
+  );
+  return el("thead", {}, el("tr", {}, ...columns, pairs, last));
+}
+
+const HEADINGS = [
+  ["picked", ""],
+  ["estimate", ""],
+  ["exact", "The effect of the patch that was really run, mean of all pairs"],
+  ["miss", "|exact − estimate|"],
+  ["rise", "What the change of the right answer's logit contributes to the effect"],
+  ["fall", "What the change of the wrong answer's logit contributes to the effect"],
+] as const;
+
+function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLElement {
+  const { store, ui, signal } = view;
+  const node = parseNode(name);
+  const result = computed(() => store.verified.value.get(name));
+  const row = el(
+    "tr",
+    { class: "pw-pick", "data-node": name },
+    el("th", { scope: "row" }, name),
+    estimateCell(view, name, result),
+    exactCell(view, result),
+    numberCell(view, () => unsignedOrNothing(result.value && missOf(result.value))),
+    numberCell(view, () => signedOrNothing(result.value?.halves?.[0])),
+    numberCell(view, () => signedOrNothing(result.value?.halves?.[1])),
+    pairsCell(view, result, range),
+    el("td", {}, unpickButton(view, name)),
+  );
+  const enter = () => {
+    const study = store.study.peek();
+    ui.hover.value = node && study ? nodePlace(node, study) : null;
+  };
+  const leave = () => {
+    ui.hover.value = null;
+  };
+  row.addEventListener("pointerenter", enter, { signal });
+  row.addEventListener("pointerleave", leave, { signal });
+  return row;
+}
+
+type Result = ReadonlySignal<Verified | undefined>;
+
+function estimateCell({ store, signal }: View, name: string, result: Result) {
+  const cell = el("td", { class: "pw-estimate pw-number" });
+  react(signal, () => {
+    const own = result.value?.estimate;
+    const value = own ?? estimateAt(store.grids.value, parseNode(name));
+    setAttributes(cell, { "data-value": value === null ? false : value });
+    cell.textContent = value === null ? "none" : signed(value);
+  });
+  return cell;
+}
+
+/** Carries the numbers in full as attributes, for tests and other programs. */
+function exactCell({ store, signal }: View, result: Result): HTMLElement {
+  const cell = el("td", { class: "pw-exact pw-number" });
+  react(signal, () => {
+    const verified = result.value;
+    setAttributes(cell, {
+      "data-value": verified?.exact ?? false,
+      "data-raw": verified?.raw ?? false,
+    });
+    cell.replaceChildren(
+      verified ? signed(verified.exact) : waiting(store.job.value.state === "running"),
+    );
+  });
+  return cell;
+}
+
+function waiting(isRunning: boolean): Node | string {
+  return isRunning ? el("progress", { "aria-label": "running" }) : "not run";
+}
+
+function numberCell({ signal }: View, text: () => string): HTMLElement {
+  const cell = el("td", { class: "pw-number" });
+  react(signal, () => {
+    cell.textContent = text();
+  });
+  return cell;
+}
+
+function pairsCell({ signal }: View, result: Result, range: ReadonlySignal<Range>) {
+  const cell = el("td", { class: "pw-pairs" });
+  react(signal, () => {
+    const verified = result.value;
+    const { perPair = [], exact = Number.NaN } = verified ?? {};
+    cell.replaceChildren(...(verified ? [dots(perPair, exact, range.value)] : []));
+  });
+  return cell;
+}
+
+function unpickButton({ store, signal }: View, name: string): HTMLElement {
+  const label = `Take back the pick of ${name}`;
+  const attributes = { type: "button", class: "pw-unpick", "aria-label": label };
+  const button = el("button", attributes, "×");
+  const unpick = () => store.select(pick(store.selection.peek(), name, "toggle"));
+  button.addEventListener("click", unpick, { signal });
+  return button;
+}
+
+function signedOrNothing(value: number | null | undefined): string {
+  return value === null || value === undefined ? "" : signed(value);
+}
+
+function unsignedOrNothing(value: number | null | undefined): string {
+  return value === null || value === undefined ? "" : unsigned(value);
+}

@@ -1,0 +1,153 @@
+/** The prompt strip: clean over corrupted tokens, and the choice of a pair. */
+
+import { el, react } from "../draw/dom";
+import { signed } from "../draw/number";
+import { positionPlace } from "../state/place";
+import type { Pair, Study } from "../state/study";
+import { shownPair, tokenVaries, visibleText, visibleToken } from "../state/tokens";
+import type { MakeView, View } from "./view";
+import { rangeWords } from "./words";
+
+export const promptView: MakeView = (view) => {
+  const { store, signal } = view;
+  const tokens = el("div", { class: "pw-tokens" });
+  const facts = el("div", { class: "pw-facts" });
+  let columns: HTMLElement[] = [];
+  react(signal, () => {
+    const study = store.study.value;
+    columns = study ? tokenColumns(study, store.pair.value) : [];
+    tokens.replaceChildren(...(study ? [rowNames()] : []), ...columns);
+  });
+  react(signal, () => {
+    const study = store.study.value;
+    facts.replaceChildren(...(study ? pairFacts(study, store.pair.value) : []));
+  });
+  followHover(view, tokens, () => columns);
+  return el("section", { class: "pw-prompt" }, tokens, pairLine(view, facts));
+};
+
+function rowNames(): HTMLElement {
+  return el(
+    "div",
+    { class: "pw-row-names" },
+    el("span", { class: "pw-name" }),
+    el("span", {}, "clean"),
+    el("span", {}, "corrupted"),
+  );
+}
+
+function tokenColumns(study: Study, pair: number): HTMLElement[] {
+  const shown = study.pairs[shownPair(study, pair)];
+  return Array.from({ length: study.positions }, (_, position) => {
+    const clean = shown?.clean[position] ?? "";
+    const corrupted = shown?.corrupted[position] ?? "";
+    const differs = clean !== corrupted;
+    const title = `position ${position}: clean ${visibleText(clean)}${
+      differs ? `, corrupted ${visibleText(corrupted)}` : ""
+    }`;
+    const column = el(
+      "div",
+      { class: "pw-token", "data-pos": position, title },
+      el("span", { class: "pw-name" }, nameOf(study, position)),
+      tokenText(clean, "pw-clean"),
+      tokenText(corrupted, "pw-corrupted"),
+    );
+    column.classList.toggle("pw-differs", differs);
+    column.classList.toggle("pw-varies", pair < 0 && tokenVaries(study, position));
+    return column;
+  });
+}
+
+function nameOf({ names, answerPosition }: Study, position: number): string {
+  return names.get(position) ?? (position === answerPosition ? "answer" : "");
+}
+
+function tokenText(token: string, name: string): HTMLElement {
+  const { lead, body } = visibleToken(token);
+  const text = el("bdi", { dir: "ltr" }, body);
+  const space = lead ? [el("span", { class: "pw-space" }, lead)] : [];
+  return el("span", { class: name }, ...space, text);
+}
+
+/** Answers and metric: of one pair, or over all of them. */
+function pairFacts(study: Study, pair: number): HTMLElement[] {
+  const { metric, pairs } = study;
+  const index = shownPair(study, pair);
+  const answers = answerFacts(pairs[index]);
+  if (pair >= 0 || pairs.length === 1) {
+    const values = [metric.clean[index], metric.corrupted[index]];
+    const [clean = Number.NaN, corrupted = Number.NaN] = values;
+    const text = `${metric.name} clean ${signed(clean)}, corrupted ${signed(corrupted)}`;
+    return [...answers, el("span", {}, text)];
+  }
+  const ranges = `clean ${rangeWords(metric.clean)}, corrupted ${rangeWords(metric.corrupted)}`;
+  const example = "Shown: pair 1. Tokens in italics differ between pairs.";
+  return [
+    ...answers,
+    el("span", {}, `${metric.name} over pairs: ${ranges}`),
+    el("span", { class: "pw-quiet" }, example),
+  ];
+}
+
+function answerFacts(pair: Pair | undefined): HTMLElement[] {
+  return (pair?.answers ?? []).map((answer, index) => {
+    const role = index === 0 ? "right" : "wrong";
+    const mark = index === 0 ? "✓" : "✗";
+    return el(
+      "span",
+      { class: `pw-answer pw-${role}` },
+      `${mark} ${role} `,
+      tokenText(answer, "pw-answer-token"),
+    );
+  });
+}
+
+function pairLine({ store, signal }: View, facts: HTMLElement): HTMLElement {
+  const select = el("select", { class: "pw-pair", "aria-label": "Pair shown" });
+  select.addEventListener("change", () => store.showPair(Number(select.value)), {
+    signal,
+  });
+  react(signal, () => {
+    const pairs = store.study.value?.pairs ?? [];
+    select.hidden = pairs.length < 2;
+    select.replaceChildren(
+      el("option", { value: -1 }, `mean of ${pairs.length} pairs`),
+      ...pairs.map((pair, index) =>
+        el("option", { value: index }, `pair ${index + 1}${optionAnswers(pair)}`),
+      ),
+    );
+    select.value = `${store.pair.value}`;
+  });
+  return el("div", { class: "pw-pair-line" }, select, facts);
+}
+
+function optionAnswers({ answers }: Pair): string {
+  return answers.length > 0 ? `: ${answers.map(visibleText).join(" / ")}` : "";
+}
+
+function followHover(
+  { ui, store, signal }: View,
+  tokens: HTMLElement,
+  columns: () => HTMLElement[],
+): void {
+  const leave = () => {
+    ui.hover.value = null;
+  };
+  const over = (event: Event) => {
+    const column = columns().find((candidate) =>
+      event.composedPath().includes(candidate),
+    );
+    if (column) ui.hover.value = positionPlace(Number(column.dataset.pos));
+  };
+  tokens.addEventListener("pointerover", over, { signal });
+  tokens.addEventListener("pointerleave", leave, { signal });
+  react(signal, () => {
+    const place = ui.hover.value;
+    store.study.value; // read: the columns are made anew with the study and the pair
+    store.pair.value;
+    columns().forEach((column, position) => {
+      column.classList.toggle("pw-at", place?.pos === position);
+      column.classList.toggle("pw-source", place?.src === position);
+    });
+  });
+}

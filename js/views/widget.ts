@@ -1,0 +1,52 @@
+/** One output: all views under one root, tied to the output's life. */
+
+import { el } from "../draw/dom";
+import { watchTheme } from "../draw/theme";
+import type { Store } from "../state/store";
+import { createUi } from "../state/ui";
+import { attentionView } from "./attention";
+import { controlsView } from "./controls";
+import { headerView } from "./header";
+import { heatmapsView } from "./heatmaps";
+import { jobView } from "./job";
+import { picksView } from "./picks";
+import { promptView } from "./prompt";
+import { readoutView } from "./readout";
+import type { MakeView, View } from "./view";
+
+/** From top to bottom. */
+const VIEWS: readonly MakeView[] = [
+  headerView,
+  promptView,
+  controlsView,
+  readoutView,
+  heatmapsView,
+  jobView,
+  picksView,
+  attentionView,
+];
+
+export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSignal) {
+  const body = el("div", { class: "pw-body" });
+  // JupyterLab takes the attribute as: keys pressed in here are no shortcuts.
+  const root = el(
+    "div",
+    { class: "pw-root", "data-lm-suppress-shortcuts": "true" },
+    body,
+  );
+  parent.append(root);
+  const ui = createUi();
+  const { theme, refresh } = watchTheme(root, signal);
+  const observer = new ResizeObserver(() => {
+    const width = Math.floor(body.getBoundingClientRect().width);
+    // Only now that it is laid out can the root be asked for its colours.
+    if (ui.width.peek() === 0) refresh();
+    ui.width.value = width;
+  });
+  observer.observe(body);
+  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  ui.width.value = Math.floor(body.getBoundingClientRect().width);
+  const view: View = { store, ui, theme, signal };
+  body.append(...VIEWS.map((makeView) => makeView(view)));
+  signal.addEventListener("abort", () => root.remove(), { once: true });
+}

@@ -1,0 +1,46 @@
+/** Sentences that several views use. */
+
+import { signed } from "../draw/number";
+import type { Kind } from "../state/node";
+import type { Study } from "../state/study";
+
+export const KIND_TITLES: Record<Kind, string> = {
+  resid_pre: "Residual stream",
+  resid_mid: "Residual, mid-block",
+  resid_post: "Residual, after block",
+  attn_out: "Attention output",
+  mlp_out: "MLP output",
+  z: "Head output",
+  q: "Query",
+  k: "Key",
+  v: "Value",
+  pattern: "Pattern",
+};
+
+export function directionWords({ direction }: Study): string {
+  return direction === "denoising"
+    ? "denoising: clean values put into the corrupted run"
+    : "noising: corrupted values put into the clean run";
+}
+
+/** What the numbers of an effect mean. */
+export function effectWords({ scale, direction, metric }: Study): string {
+  if (scale === null) return `change of ${metric.name}, not normalised`;
+  return direction === "denoising"
+    ? "0 = as corrupted, 1 = as clean"
+    : "0 = as clean, 1 = as corrupted";
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+export function rangeWords(values: readonly number[]): string {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return `${signed(low)} to ${signed(high)}`;
+}
+
+/** "1 pair", "8 pairs". */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,88 @@
+/** Plays the kernel for the page: attention on request, an exact patch after a pick. */
+
+import type { FixtureHost } from "../../../js/host/fixture";
+import { MESSAGE_KINDS } from "../../../js/host/messages";
+import { HEADS, NO_JOB, seeded, TOKENS } from "./data";
+
+const PATCH_MS = 900;
+const REPLY_MS = 150;
+
+type Request = Record<string, unknown>;
+
+export function playKernel(host: FixtureHost, size = TOKENS): void {
+  const send = host.send;
+  host.send = (content) => {
+    send(content);
+    setTimeout(() => host.deliver(...answer(content, size)), REPLY_MS);
+  };
+  let job = 0;
+  host.onChange(
+    "selection",
+    () => {
+      job += 1;
+      patch(host, job);
+    },
+    new AbortController().signal,
+  );
+}
+
+function answer(request: Request, size: number): [unknown, ArrayBuffer[]] {
+  const reply = { kind: MESSAGE_KINDS.reply, id: request.id, error: null };
+  if (request.kind !== MESSAGE_KINDS.attentionGet) {
+    return [{ ...reply, ok: true, payload: null }, []];
+  }
+  const nodes = request.nodes as string[]; // sent by this page, whose type it is
+  const heads = nodes.map((name) => {
+    const [, layer, head] = /^L(\d+)H(\d+)/.exec(name) ?? [];
+    return { layer: Number(layer), head: Number(head) };
+  });
+  if (heads.some(({ layer }) => layer === 0)) {
+    const error = { type: "RuntimeError", message: "layer 0 is out of memory here" };
+    return [{ ...reply, ok: false, error, payload: null }, []];
+  }
+  const payload = { heads, shape: [heads.length, size, size], pair: request.pair };
+  const buffers = [10, 4].map((source) => patterns(heads, size, source));
+  return [{ ...reply, ok: true, payload }, buffers];
+}
+
+/** Causal rows that sum to one, with one source that stands out for late rows. */
+function patterns(
+  heads: { layer: number; head: number }[],
+  size: number,
+  source: number,
+): ArrayBuffer {
+  const rows = heads.flatMap(({ layer, head }) => {
+    const noise = seeded(layer * HEADS + head + source);
+    return Array.from({ length: size }, (_, row) => {
+      const weights = Array.from({ length: size }, (__, column) => {
+        if (column > row) return 0;
+        const loud = row > 9 && column === source ? 6 * noise() : 0;
+        return noise() * 0.4 + loud + (column === 0 ? 1.5 : 0);
+      });
+      const sum = weights.reduce((total, weight) => total + weight, 0);
+      return weights.map((weight) => weight / sum);
+    });
+  });
+  return Float32Array.from(rows.flat()).buffer;
+}
+
+function patch(host: FixtureHost, id: number): void {
+  const known = host.get("verified") as Record<string, unknown>; // set by this page
+  const selection = host.get("selection") as string[]; // as above
+  const missing = selection.filter((name) => !(name in known));
+  if (missing.length === 0) return;
+  const job = { ...NO_JOB, id, label: "exact patches", total: missing.length };
+  host.receive("job", { ...job, state: "running" });
+  setTimeout(() => {
+    const noise = seeded(id);
+    const results = missing.map((name) => {
+      const exact = noise() - 0.4;
+      const perPair = Array.from({ length: 8 }, () => exact + 0.2 * (noise() - 0.5));
+      const halves = [exact * 0.6, exact * 0.4];
+      const rest = { raw: exact * 7.26, per_pair: perPair, halves, seconds: 0.1 };
+      return [name, { estimate: exact * 1.2, exact, ...rest }];
+    });
+    host.receive("verified", { ...known, ...Object.fromEntries(results) });
+    host.receive("job", { ...job, state: "done", done: missing.length });
+  }, PATCH_MS);
+}

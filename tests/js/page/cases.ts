@@ -1,0 +1,136 @@
+/** Odd states that the picture must survive, by the name in the page's address. */
+
+import type { Trait } from "../../../js/host/host";
+import { grid, NO_JOB, STUDY, TRAITS } from "./data";
+
+type Traits = Record<Trait, unknown>;
+
+const ODD_TOKENS = [
+  "<script>alert(1)</script>",
+  "\n\n",
+  "\u200b",
+  " \u05e9\u05dc\u05d5\u05dd",
+  "\t",
+  "",
+  "\u202eabc",
+  " ",
+  "&amp;",
+  " \u4e2d\u6587",
+];
+
+function oddTokens(): Traits {
+  const clean = STUDY.pairs[0]?.clean.map((token, index) => ODD_TOKENS[index] ?? token);
+  const corrupted = clean?.map((token, index) => (index === 1 ? "\n" : token));
+  const pairs = [{ clean, corrupted, answers: ["<b>right</b>", "\n"] }];
+  const metric = { name: "logit_diff", clean: [1], corrupted: [-1] };
+  return { ...TRAITS, study: { ...STUDY, pairs, metric } };
+}
+
+function tiny(): Traits {
+  const pairs = [{ clean: ["a"], corrupted: ["b"], answers: [] }];
+  const size = { n_layers: 1, n_heads: 1, n_kv_heads: 1, n_pos: 1 };
+  const metric = { name: "prob", clean: [0.5], corrupted: [0.25] };
+  const labels = {};
+  const more = { pairs, metric, labels, answer_position: 0 };
+  return {
+    ...TRAITS,
+    study: { ...STUDY, ...size, ...more },
+    grids: {
+      ...grid("resid_pre", ["layer", "pos"], [1, 1], () => 1),
+      ...grid("z", ["layer", "head"], [1, 1], () => -0.5),
+    },
+    verified: {},
+    selection: [],
+  };
+}
+
+function large(): Traits {
+  const layers = 48;
+  const heads = 64;
+  const tokens = 60;
+  const clean = Array.from({ length: tokens }, (_, index) => ` word${index}`);
+  const pairs = [{ clean, corrupted: clean.with(30, " other"), answers: [" a", " b"] }];
+  const size = { n_layers: layers, n_heads: heads, n_kv_heads: 8, n_pos: tokens };
+  const wave = (row: number, column: number) =>
+    Math.sin(row / 5) * Math.cos(column / 7);
+  const byPosition = ["resid_pre", "attn_out", "mlp_out"].map((kind) =>
+    grid(kind, ["layer", "pos"], [layers, tokens], wave),
+  );
+  const byHead = ["z", "q", "k", "v", "pattern"].map((kind) =>
+    grid(kind, ["layer", "head"], [layers, "kv".includes(kind) ? 8 : heads], wave),
+  );
+  const metric = { name: "logit_diff", clean: [4], corrupted: [-4] };
+  const more = { pairs, metric, labels: { END: 59 }, answer_position: 59 };
+  return {
+    ...TRAITS,
+    study: { ...STUDY, ...size, ...more },
+    grids: Object.assign({}, ...byPosition, ...byHead),
+    verified: {},
+    selection: ["L20H3.k"],
+  };
+}
+
+function missing(): Traits {
+  const value = (row: number, column: number) =>
+    (row + column) % 3 === 0 ? Number.NaN : (row - column) / 10;
+  return {
+    ...TRAITS,
+    study: {
+      ...STUDY,
+      notice: "This model is not covered: the slower hook engine runs.",
+    },
+    grids: {
+      ...grid("resid_pre", ["layer", "pos"], [5, 15], value),
+      ...grid("z", ["layer", "head"], [5, 8], value),
+      "atp/broken": { kind: "z", axes: ["layer"], shape: [3] },
+    },
+  };
+}
+
+function failed(): Traits {
+  const message =
+    "the metric is NaN on pair 3\n  'When John and Mary <b>went</b>'\nCheck the model.";
+  const error = { type: "ValueError", message };
+  const job = { ...NO_JOB, id: 3, state: "failed", label: "exact patches", error };
+  const selection = ["L4H0.z", "L1H1.z", "nonsense"];
+  return { ...TRAITS, job, selection };
+}
+
+function zero(): Traits {
+  const metric = { name: "logit_diff", clean: [1, 1], corrupted: [1, 1] };
+  return {
+    ...TRAITS,
+    study: { ...STUDY, scale: null, metric, pairs: STUDY.pairs.slice(0, 2) },
+    grids: {
+      ...grid("resid_pre", ["layer", "pos"], [5, 15], () => 0),
+      ...grid("z", ["layer", "head"], [5, 8], () => 0),
+    },
+    verified: {},
+    selection: [],
+  };
+}
+
+export const CASES: Record<string, () => Traits> = {
+  usual: () => TRAITS,
+  running: () => ({
+    ...TRAITS,
+    selection: ["L4H0.z", "L1H1.z"],
+    job: {
+      ...NO_JOB,
+      id: 1,
+      state: "running",
+      done: 3,
+      total: 12,
+      label: "exact patches",
+    },
+  }),
+  exact: () => ({ ...TRAITS, shown: "exact", pair: 1 }),
+  miss: () => ({ ...TRAITS, shown: "miss" }),
+  tokens: oddTokens,
+  tiny,
+  large,
+  missing,
+  failed,
+  zero,
+  empty: () => ({ ...TRAITS, study: {}, grids: {}, verified: {}, selection: [] }),
+};

@@ -1,0 +1,32 @@
+/** Draws the widget without a kernel: `?case=...` names the data, `&views=2` twice. */
+
+import { fixtureHost } from "../../../js/host/fixture";
+import { createStore } from "../../../js/state/store";
+import { mountWidget } from "../../../js/views/widget";
+import { playKernel } from "./answers";
+import { CASES } from "./cases";
+
+const query = new URLSearchParams(location.search);
+const name = query.get("case") ?? "usual";
+const traits = (CASES[name] ?? CASES.usual)?.() ?? {};
+const host = fixtureHost(traits);
+const { signal } = new AbortController();
+playKernel(host);
+const store = createStore(host, signal);
+const places = document.querySelector("main");
+for (let view = 0; view < Number(query.get("views") ?? 1); view++) {
+  const place = document.createElement("div");
+  places?.append(place);
+  mountWidget(store, place, signal);
+}
+const links = Object.keys(CASES).map((key) => {
+  const link = document.createElement("a");
+  link.href = `?case=${key}`;
+  link.textContent = key;
+  return link;
+});
+document.querySelector("nav")?.append(...links);
+document.querySelector("button")?.addEventListener("click", () => {
+  const { dataset } = document.body;
+  dataset.jpThemeLight = dataset.jpThemeLight === "false" ? "true" : "false";
+});
