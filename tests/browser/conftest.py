@@ -36,22 +36,32 @@ def browser():
         browser.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call":
+        item.has_failed = report.failed  # a fixture's end cannot see it otherwise
+    return report
+
+
 @pytest.fixture
-def open_notebook(lab_server, browser, request):
+def open_notebook(lab_server, browser, request, pictures):
     """Open a copy of a notebook (a path, or a list of cells) on a kernel of its own."""
-    contexts = []
+    opened = []
 
     def open_copy(source, kernel=THIS_PYTHON):
-        name = f"{request.node.originalname}-{len(contexts)}.ipynb"
+        name = f"{request.node.originalname}-{len(opened)}.ipynb"
         write_copy(source, lab_server.root / name, kernel)
-        contexts.append(browser.new_context(viewport=VIEWPORT))
-        notebook = Notebook(contexts[-1].new_page())
+        notebook = Notebook(browser.new_context(viewport=VIEWPORT).new_page())
+        opened.append(notebook)
         notebook.open(lab_server, name)
         return notebook
 
     yield open_copy
-    for context in contexts:
-        context.close()
+    for number, notebook in enumerate(opened):
+        if getattr(request.node, "has_failed", False):
+            notebook.screenshot(pictures / f"failed-{number}.png")
+        notebook.page.context.close()
     lab_server.shut_kernels_down()
 
 
