@@ -36,14 +36,20 @@ async function build() {
   }
 }
 
+/** The page draws from the sources, so that it needs no kernel and no bundle. */
 async function serve() {
   const context = await esbuild.context({
     ...options,
+    entryPoints: [
+      { in: `${FIXTURE_PAGE}main.ts`, out: "page" },
+      { in: "js/style.css", out: "widget" },
+    ],
+    outdir: "build/page",
     sourcemap: "inline",
     logLevel: "info",
   });
   await context.watch();
-  // The whole checkout is served, so that the page can reach the bundle beside it.
+  // The whole checkout is served: the page lies in one folder, its script in another.
   const { port } = await context.serve({
     servedir: root,
     host: "127.0.0.1",

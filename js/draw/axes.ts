@@ -7,6 +7,8 @@ export interface AxisLabel {
   /** Drawn faintly before the body: a token's leading space. */
   lead: string;
   body: string;
+  /** Follows the body and is never shortened: a position's number. */
+  tail?: string;
   /** Set in italics: the label stands for several that differ. */
   varies?: boolean;
 }
@@ -38,7 +40,7 @@ export const FONT_SIZE = 10;
 const LINE = 12;
 const TITLE_ROOM = 15;
 const TICK_GAP = 4;
-const MAX_LABEL_LETTERS = 12;
+const MAX_LABEL_LETTERS = 8;
 /** From this column width on, labels at 45 degrees stay clear of each other. */
 const SLANT_FROM = 16;
 
@@ -135,11 +137,12 @@ function labelText(
   label: AxisLabel | undefined,
   place: Record<string, string | number>,
 ): SVGTextElement {
-  const { lead = "", body = "", varies = false } = label ?? {};
+  const { lead = "", body = "", tail = "", varies = false } = label ?? {};
   const text = svgEl("text", { class: "pw-tick", direction: "ltr", ...place });
   if (varies) text.classList.add("pw-varies");
   if (lead) text.append(svgEl("tspan", { class: "pw-space" }, lead));
-  text.append(svgEl("tspan", { class: "pw-isolate" }, shortened(body)));
+  // Isolated, or right-to-left letters would take the number to their other side.
+  text.append(`\u2068${shortened(body)}\u2069${tail}`);
   return text;
 }
 
@@ -147,18 +150,15 @@ function title(text: string, x: number, y: number): SVGTextElement {
   return svgEl("text", { class: "pw-axis-title", x, y, "text-anchor": "middle" }, text);
 }
 
-/** Keeps the end as well, where a position's number stands. */
 function shortened(body: string): string {
   const letters = [...body];
-  if (letters.length <= MAX_LABEL_LETTERS) return body;
-  const number = / \d+$/.exec(body)?.[0] ?? "";
-  const kept = letters.slice(0, MAX_LABEL_LETTERS - number.length - 1).join("");
-  return `${kept}…${number}`;
+  const isShort = letters.length <= MAX_LABEL_LETTERS;
+  return isShort ? body : `${letters.slice(0, MAX_LABEL_LETTERS - 1).join("")}…`;
 }
 
 function longest(labels: readonly AxisLabel[]): number {
-  const widths = labels.map(({ lead, body }) =>
-    textWidth(lead + shortened(body), FONT_SIZE),
+  const widths = labels.map(({ lead, body, tail = "" }) =>
+    textWidth(lead + shortened(body) + tail, FONT_SIZE),
   );
   return Math.max(0, ...widths);
 }

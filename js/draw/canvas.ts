@@ -18,7 +18,7 @@ export interface Painting {
   cellWidth: number;
   cellHeight: number;
   theme: Theme;
-  /** 1 for cells that are left blank instead of hatched. */
+  /** 1 for cells that get a dot instead of hatching. */
   unknown?: Uint8Array;
   /** 1 for cells with the verified mark. */
   verified?: Uint8Array;
@@ -28,7 +28,10 @@ export interface Painting {
 
 /** Smaller cells have no room for lines between them. */
 const MIN_CELL_FOR_GAPS = 6;
+const FULL_GAP_FROM = 14;
 const HATCH_SPACING = 5;
+/** Width of the frame around a picked cell. */
+const FRAME = 2;
 
 /** Returns false where the canvas cannot be drawn on. */
 export function paint(canvas: HTMLCanvasElement, painting: Painting): boolean {
@@ -43,7 +46,7 @@ export function paint(canvas: HTMLCanvasElement, painting: Painting): boolean {
   if (!context) return false;
   paintValues(context, painting);
   context.scale(canvas.width / width, canvas.height / height);
-  paintMissing(context, painting);
+  paintAbsent(context, painting);
   paintGaps(context, painting);
   paintMarks(context, painting);
   return true;
@@ -68,20 +71,24 @@ function paintValues(context: CanvasRenderingContext2D, painting: Painting): voi
     }
   }
   target.putImageData(image, 0, 0);
-  context.fillStyle = theme.blank;
+  context.fillStyle = theme.paper;
   context.fillRect(0, 0, context.canvas.width, context.canvas.height);
   context.imageSmoothingEnabled = cellWidth * theme.density < 1;
   context.drawImage(small, 0, 0, context.canvas.width, context.canvas.height);
 }
 
-function paintMissing(context: CanvasRenderingContext2D, painting: Painting): void {
+/** A dot where nothing was run yet, hatching where a value ought to be. */
+function paintAbsent(context: CanvasRenderingContext2D, painting: Painting): void {
   const { matrix, unknown, cellWidth, cellHeight, theme } = painting;
   context.strokeStyle = theme.hatch;
+  context.fillStyle = theme.hatch;
   context.lineWidth = 1;
   for (const index of matrix.values.keys()) {
-    if (!Number.isNaN(matrix.values[index]) || unknown?.[index]) continue;
+    if (!Number.isNaN(matrix.values[index])) continue;
     const { x, y } = corner(painting, index);
-    hatch(context, x, y, cellWidth, cellHeight);
+    if (!unknown?.[index]) hatch(context, x, y, cellWidth, cellHeight);
+    else
+      context.fillRect(x + cellWidth / 2 - 0.75, y + cellHeight / 2 - 0.75, 1.5, 1.5);
   }
 }
 
@@ -109,26 +116,30 @@ function paintGaps(context: CanvasRenderingContext2D, painting: Painting): void 
   const { matrix, cellWidth, cellHeight, theme } = painting;
   const { rows, columns } = matrix;
   if (Math.min(cellWidth, cellHeight) < MIN_CELL_FOR_GAPS) return;
+  // A full line between small cells would be louder than their colours.
+  const line = Math.min(cellWidth, cellHeight) < FULL_GAP_FROM ? 0.5 : 1;
   context.fillStyle = theme.paper;
   for (let column = 1; column < columns; column++) {
-    context.fillRect(column * cellWidth - 0.5, 0, 1, rows * cellHeight);
+    context.fillRect(column * cellWidth - line / 2, 0, line, rows * cellHeight);
   }
   for (let row = 1; row < rows; row++) {
-    context.fillRect(0, row * cellHeight - 0.5, columns * cellWidth, 1);
+    context.fillRect(0, row * cellHeight - line / 2, columns * cellWidth, line);
   }
 }
 
 function paintMarks(context: CanvasRenderingContext2D, painting: Painting): void {
   const { verified, picked = [], cellWidth, cellHeight, theme } = painting;
   const size = Math.min(8, 0.42 * Math.min(cellWidth, cellHeight));
+  const framed = new Set(picked);
+  for (const index of framed) {
+    const { x, y } = corner(painting, index);
+    frame(context, x, y, cellWidth, cellHeight, theme);
+  }
   for (const index of verified?.keys() ?? []) {
     if (!verified?.[index]) continue;
     const { x, y } = corner(painting, index);
-    triangle(context, x + cellWidth - 0.5, y + 0.5, size, theme);
-  }
-  for (const index of picked) {
-    const { x, y } = corner(painting, index);
-    frame(context, x, y, cellWidth, cellHeight, theme);
+    const inset = framed.has(index) ? FRAME : 0.5;
+    triangle(context, x + cellWidth - inset, y + inset, size, theme);
   }
 }
 
@@ -160,12 +171,13 @@ function frame(
   height: number,
   theme: Theme,
 ): void {
+  const inner = FRAME + 0.5;
   context.lineWidth = 1;
   context.strokeStyle = theme.paper;
-  context.strokeRect(x + 2.5, y + 2.5, width - 5, height - 5);
-  context.lineWidth = 2;
+  context.strokeRect(x + inner, y + inner, width - 2 * inner, height - 2 * inner);
+  context.lineWidth = FRAME;
   context.strokeStyle = theme.ink;
-  context.strokeRect(x + 1, y + 1, width - 2, height - 2);
+  context.strokeRect(x + FRAME / 2, y + FRAME / 2, width - FRAME, height - FRAME);
 }
 
 function corner(painting: Painting, index: number): { x: number; y: number } {

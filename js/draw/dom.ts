@@ -27,6 +27,16 @@ export function svgEl<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
+export function button(
+  label: string,
+  onClick: () => void,
+  signal: AbortSignal,
+): HTMLButtonElement {
+  const element = el("button", { type: "button", class: "pw-button" }, label);
+  element.addEventListener("click", onClick, { signal });
+  return element;
+}
+
 /** `false` takes an attribute away; `true` sets it empty. */
 export function setAttributes(element: Element, attributes: Attributes): void {
   for (const [name, value] of Object.entries(attributes)) {

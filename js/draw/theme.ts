@@ -13,9 +13,7 @@ export interface Theme {
   palette: Palette;
   ink: string;
   paper: string;
-  /** A cell whose value nobody has computed. */
-  blank: string;
-  /** The strokes over a cell whose value is missing. */
+  /** Marks of cells without a value. */
   hatch: string;
   /** Device pixels per CSS pixel. */
   density: number;
@@ -69,7 +67,6 @@ function readTheme(root: HTMLElement): Theme {
     palette: makePalette(dark),
     ink: read("--pw-ink", dark ? "#eee" : "#222"),
     paper: read("--pw-paper", dark ? "#111" : "#fff"),
-    blank: read("--pw-blank", dark ? "#1b1b1b" : "#f4f4f4"),
     hatch: read("--pw-hatch", "#888"),
     density: devicePixelRatio || 1,
   };

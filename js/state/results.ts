@@ -71,11 +71,16 @@ export function readGrid(value: unknown, where: string): Grid {
   return { kind, method: text(raw.method, `${where}.method`), rows, columns, values };
 }
 
-/** The estimate of a node; null where its kind has no grid or it is no cell of one. */
-export function estimateAt(
-  grids: ReadonlyMap<Kind, Grid>,
+/** The estimate of a node, from its result or its kind's grid; null without either. */
+export function estimateOf(
   node: Node | null,
+  result: Verified | undefined,
+  grids: ReadonlyMap<Kind, Grid>,
 ): number | null {
+  return result?.estimate ?? estimateAt(grids, node);
+}
+
+function estimateAt(grids: ReadonlyMap<Kind, Grid>, node: Node | null): number | null {
   const grid = node && grids.get(node.kind);
   const cell = node && nodeCell(node);
   if (!grid || !cell || cell.row >= grid.rows || cell.column >= grid.columns)

@@ -1,7 +1,7 @@
 /** Attention of the picked heads: clean, corrupted, and their difference. */
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { el, keyed, react } from "../draw/dom";
+import { button, el, keyed, react } from "../draw/dom";
 import { unsigned } from "../draw/number";
 import {
   attentionKey,
@@ -30,7 +30,7 @@ export const attentionView: MakeView = (view) => {
     (name, life) => headBlock({ ...view, signal: life }, name, heads.peek()),
     signal,
   );
-  const more = el("p", { class: "pw-quiet" });
+  const more = el("div", { class: "pw-quiet" });
   const title = el("div", { class: "pw-section-title" }, "Attention", readout(view));
   const section = el("section", { class: "pw-attention" }, title, blocks, more);
   react(signal, () => {
@@ -74,9 +74,8 @@ function statusOf(
     return [el("span", { class: "pw-quiet" }, "Waiting for the kernel.")];
   }
   if (now.state === "ready") return [];
-  const again = el("button", { type: "button" }, "try again");
   const retry = () => store.attention.retry(head, store.pair.peek());
-  again.addEventListener("click", retry, { signal });
+  const again = button("try again", retry, signal);
   return [el("span", { class: "pw-error" }, `No attention: ${now.message}. `), again];
 }
 

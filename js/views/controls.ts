@@ -1,7 +1,7 @@
 /** What the heatmaps show, and how to read their colours and marks. */
 
 import { colourBar } from "../draw/colourbar";
-import { el, react } from "../draw/dom";
+import { button, el, react, setAttributes } from "../draw/dom";
 import { SHOWN, type Shown } from "../state/figure";
 import type { MakeView, View } from "./view";
 import { counted, effectWords } from "./words";
@@ -18,13 +18,13 @@ export const controlsView: MakeView = (view) =>
 function shownSwitch({ store, signal }: View): HTMLElement {
   const buttons = SHOWN.map((shown) => {
     const { label, title } = SHOWN_WORDS[shown];
-    const button = el("button", { type: "button", class: "pw-shown", title }, label);
-    button.dataset.shown = shown;
-    button.addEventListener("click", () => store.show(shown), { signal });
+    const choice = button(label, () => store.show(shown), signal);
+    choice.classList.add("pw-shown");
+    setAttributes(choice, { title, "data-shown": shown });
     react(signal, () => {
-      button.setAttribute("aria-pressed", `${store.shown.value === shown}`);
+      choice.setAttribute("aria-pressed", `${store.shown.value === shown}`);
     });
-    return button;
+    return choice;
   });
   const label = "Values shown in the heatmaps";
   return el(

@@ -52,7 +52,7 @@ export function createFacet(
     "figcaption",
     { class: "pw-facet-title" },
     KIND_TITLES[kind],
-    el("code", {}, kind),
+    el("code", { class: "pw-code pw-quiet" }, kind),
   );
   return el("figure", { class: "pw-facet" }, caption, plot.element);
 }
@@ -74,7 +74,7 @@ function columnAxis(study: Study, { kind, columns }: Facet, pair: number): Axis 
   }
   const labels = tokenLabels(study, pair).map((label, position) => ({
     ...label,
-    body: `${label.body} ${position}`,
+    tail: ` ${position}`,
   }));
   return { title: "Position", labels: labels.slice(0, columns), words: true };
 }

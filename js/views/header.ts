@@ -18,13 +18,13 @@ export const headerView: MakeView = ({ store, signal }) => {
     notices.replaceChildren(
       ...[...store.trouble.value].map(([trait, problem]) =>
         el(
-          "p",
+          "div",
           { class: "pw-error", role: "alert" },
           `Not shown: the kernel's “${trait}” cannot be read. ${problem}`,
         ),
       ),
       ...(study ? noticesOf(study) : []).map((text) =>
-        el("p", { class: "pw-notice" }, text),
+        el("div", { class: "pw-notice" }, text),
       ),
     );
   });
@@ -44,7 +44,7 @@ function headline(study: Study): HTMLElement[] {
     el("strong", { class: "pw-model" }, model),
     el("span", { class: "pw-quiet" }, size),
     el("span", {}, directionWords(study)),
-    el("span", {}, el("code", {}, metric.name), ` ${values}`),
+    el("span", {}, el("code", { class: "pw-code" }, metric.name), ` ${values}`),
   ];
 }
 

@@ -9,7 +9,7 @@ import type { MakeView, View } from "./view";
 
 export const heatmapsView: MakeView = (view) => {
   const { store, signal } = view;
-  const empty = el("p", { class: "pw-quiet" }, "No estimates yet.");
+  const empty = el("div", { class: "pw-quiet" }, "No estimates yet.");
   react(signal, () => {
     empty.hidden = store.figure.value.facets.size > 0 || store.study.value === null;
   });

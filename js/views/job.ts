@@ -1,13 +1,13 @@
 /** What the kernel is computing for this widget, and what became of it. */
 
-import { el, react } from "../draw/dom";
+import { button, el, react } from "../draw/dom";
 import type { Job } from "../state/results";
-import type { MakeView, View } from "./view";
+import type { MakeView } from "./view";
 
-export const jobView: MakeView = (view) => {
-  const { store, signal } = view;
+export const jobView: MakeView = ({ store, signal }) => {
   const bar = el("section", { class: "pw-job", "aria-label": "Computation" });
-  const cancel = cancelButton(view);
+  const cancel = button("cancel", () => void store.cancelJob(), signal);
+  cancel.classList.add("pw-cancel");
   react(signal, () => {
     const job = store.job.value;
     bar.dataset.state = job.state;
@@ -30,7 +30,11 @@ function running(
 ): HTMLElement[] {
   const known = total > 0 ? { value: done, max: total } : {};
   return [
-    el("progress", { "aria-label": label || "running", ...known }),
+    el("progress", {
+      class: "pw-progress",
+      "aria-label": label || "running",
+      ...known,
+    }),
     el("span", {}, label || "running"),
     ...(total > 0 ? [el("span", { class: "pw-number" }, `${done}/${total}`)] : []),
     cancel,
@@ -57,10 +61,4 @@ function cancelled({ done, total }: Job): HTMLElement {
     { class: "pw-quiet" },
     `Cancelled${reached}; what was done is kept.`,
   );
-}
-
-function cancelButton({ store, signal }: View): HTMLElement {
-  const button = el("button", { type: "button", class: "pw-cancel" }, "cancel");
-  button.addEventListener("click", () => void store.cancelJob(), { signal });
-  return button;
 }

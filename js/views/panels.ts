@@ -16,7 +16,7 @@ import type { View } from "./view";
 const RUNS = ["clean", "corrupted", "difference"] as const;
 type Run = (typeof RUNS)[number];
 
-const MAX_CELL = 13;
+const MAX_CELL = 12;
 const GAP = 10;
 const MIN_PANEL = 60;
 
@@ -67,9 +67,12 @@ function createPanel(
   react(signal, () => {
     const now = patterns.value;
     if (!now) return;
-    range.textContent =
-      run === "difference" ? ` ±${tick(now.scale)}` : ` 0 to ${tick(now.scale)}`;
-    drawPanel(view, run, now, plot);
+    const top = tick(now.scale);
+    range.textContent = run === "difference" ? ` ±${top}` : ` 0 to ${top}`;
+    const axes = panelAxes(view, run, now);
+    if (!axes) return;
+    caption.style.paddingInlineStart = `${axes.left ?? 0}px`;
+    plot.canvas.toggleAttribute("data-drawn", drawPanel(view, run, now, plot, axes));
   });
   react(signal, () => highlightPanel(view, patterns.value, plot));
   listenToPanel(view, head, patterns, plot.canvas);
@@ -86,37 +89,39 @@ function titleOf(run: Run): string {
 }
 
 function drawPanel(
-  { store, ui, theme }: View,
+  { theme }: View,
   run: Run,
-  now: Patterns,
+  { size, runs, scale }: Patterns,
   plot: Plot,
-): void {
-  const study = store.study.value;
-  if (!study || ui.width.value === 0) return;
-  const { size, runs, scale } = now;
-  const rows = positionAxis(study, store.pair.value, size, "From");
-  const isFirst = run === RUNS[0];
-  const left = rowMargin(rows);
-  const cell = cellSize(ui.width.value, left, size);
-  const axes: Axes = {
-    rows: isFirst ? rows : { ...rows, title: "" },
-    columns: { ...rows, title: "To" },
-    left: isFirst ? left : null,
-    cellWidth: cell,
-    cellHeight: cell,
-  };
-  const isDrawn = plot.draw(
+  axes: Axes,
+): boolean {
+  return plot.draw(
     {
       matrix: { rows: size, columns: size, values: runs[run] },
       colours: theme.value.palette.diverging,
       scale,
-      cellWidth: cell,
-      cellHeight: cell,
+      cellWidth: axes.cellWidth,
+      cellHeight: axes.cellHeight,
       theme: theme.value,
     },
     axes,
   );
-  plot.canvas.toggleAttribute("data-drawn", isDrawn);
+}
+
+/** Null while there is nothing to lay out in. Only the first panel names its rows. */
+function panelAxes({ store, ui }: View, run: Run, { size }: Patterns): Axes | null {
+  const study = store.study.value;
+  if (!study || ui.width.value === 0) return null;
+  const rows = positionAxis(study, store.pair.value, size, "From");
+  const left = rowMargin(rows);
+  const cell = cellSize(ui.width.value, left, size);
+  return {
+    rows,
+    columns: { ...rows, title: "To" },
+    left: run === RUNS[0] ? left : null,
+    cellWidth: cell,
+    cellHeight: cell,
+  };
 }
 
 function positionAxis(study: Study, pair: number, size: number, title: string): Axis {

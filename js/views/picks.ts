@@ -1,13 +1,13 @@
 /** The picked nodes: estimate beside exact, and how the pairs are spread. */
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { el, keyed, react, setAttributes } from "../draw/dom";
+import { button, el, keyed, react, setAttributes } from "../draw/dom";
 import { dotRange, dots, type Range } from "../draw/dots";
-import { signed, unsigned } from "../draw/number";
+import { signed, tick, unsigned } from "../draw/number";
 import { missOf } from "../state/figure";
 import { parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
-import { estimateAt, type Verified } from "../state/results";
+import { estimateOf, type Verified } from "../state/results";
 import { pick } from "../state/selection";
 import type { MakeView, View } from "./view";
 
@@ -26,7 +26,7 @@ export const picksView: MakeView = (view) => {
     (name, life) => pickRow({ ...view, signal: life }, name, range),
     signal,
   );
-  const table = el("table", {}, tableHead(view, range), body);
+  const table = el("table", { class: "pw-table" }, tableHead(view, range), body);
   const section = el("section", { class: "pw-picks" }, table);
   react(signal, () => {
     const names = [...new Set(store.selection.value)];
@@ -37,21 +37,26 @@ export const picksView: MakeView = (view) => {
 };
 
 function tableHead({ store, signal }: View, range: ReadonlySignal<Range>): HTMLElement {
-  const pairs = el("th", { scope: "col", class: "pw-pairs" });
+  const pairs = el("th", { scope: "col", class: "pw-column pw-pairs" });
   react(signal, () => {
     const [low, high] = range.value;
     const count = store.study.value?.pairs.length ?? 0;
-    const ends = low < high ? `, ${unsigned(low)} to ${unsigned(high)}` : "";
+    const ends = low < high ? `, ${short(low)} to ${short(high)}` : "";
     pairs.replaceChildren(count > 1 ? `each pair${ends}` : "pair");
   });
-  const clear = el("button", { type: "button", class: "pw-clear" }, "clear");
+  const clear = button("clear", () => store.select([]), signal);
+  clear.classList.add("pw-plain");
   clear.title = "Take back all picks (Escape in a heatmap)";
-  clear.addEventListener("click", () => store.select([]), { signal });
-  const last = el("th", { scope: "col" }, clear);
+  const last = el("th", { scope: "col", class: "pw-column" }, clear);
   const columns = HEADINGS.map(([text, title]) =>
-    el("th", { scope: "col", ...(title ? { title } : {}) }, text),
+    el("th", { scope: "col", class: "pw-column", title: title || false }, text),
   );
   return el("thead", {}, el("tr", {}, ...columns, pairs, last));
+}
+
+/** Ends of a range: two digits tell enough. */
+function short(value: number): string {
+  return tick(Number(value.toPrecision(2)));
 }
 
 const HEADINGS = [
@@ -70,14 +75,14 @@ function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLEl
   const row = el(
     "tr",
     { class: "pw-pick", "data-node": name },
-    el("th", { scope: "row" }, name),
+    el("th", { scope: "row", class: "pw-pick-name" }, name),
     estimateCell(view, name, result),
     exactCell(view, result),
     numberCell(view, () => unsignedOrNothing(result.value && missOf(result.value))),
     numberCell(view, () => signedOrNothing(result.value?.halves?.[0])),
     numberCell(view, () => signedOrNothing(result.value?.halves?.[1])),
     pairsCell(view, result, range),
-    el("td", {}, unpickButton(view, name)),
+    el("td", { class: "pw-value" }, unpickButton(view, name)),
   );
   const enter = () => {
     const study = store.study.peek();
@@ -94,10 +99,9 @@ function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLEl
 type Result = ReadonlySignal<Verified | undefined>;
 
 function estimateCell({ store, signal }: View, name: string, result: Result) {
-  const cell = el("td", { class: "pw-estimate pw-number" });
+  const cell = el("td", { class: "pw-value pw-estimate" });
   react(signal, () => {
-    const own = result.value?.estimate;
-    const value = own ?? estimateAt(store.grids.value, parseNode(name));
+    const value = estimateOf(parseNode(name), result.value, store.grids.value);
     setAttributes(cell, { "data-value": value === null ? false : value });
     cell.textContent = value === null ? "none" : signed(value);
   });
@@ -106,7 +110,7 @@ function estimateCell({ store, signal }: View, name: string, result: Result) {
 
 /** Carries the numbers in full as attributes, for tests and other programs. */
 function exactCell({ store, signal }: View, result: Result): HTMLElement {
-  const cell = el("td", { class: "pw-exact pw-number" });
+  const cell = el("td", { class: "pw-value pw-exact" });
   react(signal, () => {
     const verified = result.value;
     setAttributes(cell, {
@@ -121,11 +125,13 @@ function exactCell({ store, signal }: View, result: Result): HTMLElement {
 }
 
 function waiting(isRunning: boolean): Node | string {
-  return isRunning ? el("progress", { "aria-label": "running" }) : "not run";
+  return isRunning
+    ? el("progress", { class: "pw-progress pw-small", "aria-label": "running" })
+    : "not run";
 }
 
 function numberCell({ signal }: View, text: () => string): HTMLElement {
-  const cell = el("td", { class: "pw-number" });
+  const cell = el("td", { class: "pw-value" });
   react(signal, () => {
     cell.textContent = text();
   });
@@ -133,7 +139,7 @@ function numberCell({ signal }: View, text: () => string): HTMLElement {
 }
 
 function pairsCell({ signal }: View, result: Result, range: ReadonlySignal<Range>) {
-  const cell = el("td", { class: "pw-pairs" });
+  const cell = el("td", { class: "pw-value pw-pairs" });
   react(signal, () => {
     const verified = result.value;
     const { perPair = [], exact = Number.NaN } = verified ?? {};
@@ -143,12 +149,11 @@ function pairsCell({ signal }: View, result: Result, range: ReadonlySignal<Range
 }
 
 function unpickButton({ store, signal }: View, name: string): HTMLElement {
-  const label = `Take back the pick of ${name}`;
-  const attributes = { type: "button", class: "pw-unpick", "aria-label": label };
-  const button = el("button", attributes, "×");
   const unpick = () => store.select(pick(store.selection.peek(), name, "toggle"));
-  button.addEventListener("click", unpick, { signal });
-  return button;
+  const cross = button("×", unpick, signal);
+  cross.classList.add("pw-plain", "pw-unpick");
+  cross.setAttribute("aria-label", `Take back the pick of ${name}`);
+  return cross;
 }
 
 function signedOrNothing(value: number | null | undefined): string {

@@ -74,7 +74,8 @@ function pairFacts(study: Study, pair: number): HTMLElement[] {
   const { metric, pairs } = study;
   const index = shownPair(study, pair);
   const answers = answerFacts(pairs[index]);
-  if (pair >= 0 || pairs.length === 1) {
+  if (pairs.length === 1) return answers; // the header has said the rest
+  if (pair >= 0) {
     const values = [metric.clean[index], metric.corrupted[index]];
     const [clean = Number.NaN, corrupted = Number.NaN] = values;
     const text = `${metric.name} clean ${signed(clean)}, corrupted ${signed(corrupted)}`;
@@ -103,7 +104,10 @@ function answerFacts(pair: Pair | undefined): HTMLElement[] {
 }
 
 function pairLine({ store, signal }: View, facts: HTMLElement): HTMLElement {
-  const select = el("select", { class: "pw-pair", "aria-label": "Pair shown" });
+  const select = el("select", {
+    class: "pw-button pw-pair",
+    "aria-label": "Pair shown",
+  });
   select.addEventListener("change", () => store.showPair(Number(select.value)), {
     signal,
   });

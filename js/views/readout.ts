@@ -4,7 +4,7 @@ import { el, react } from "../draw/dom";
 import { signed, unsigned } from "../draw/number";
 import { missOf } from "../state/figure";
 import { formatNode, type Node } from "../state/node";
-import { estimateAt } from "../state/results";
+import { estimateOf } from "../state/results";
 import { positionName } from "../state/tokens";
 import type { MakeView, View } from "./view";
 
@@ -27,7 +27,7 @@ function nodeFacts({ store }: View, node: Node): HTMLElement[] {
   const study = store.study.value;
   const name = formatNode(node);
   const result = store.verified.value.get(name);
-  const estimate = estimateAt(store.grids.value, node);
+  const estimate = estimateOf(node, result, store.grids.value);
   const at =
     node.pos === null || !study ? "" : positionName(study, store.pair.value, node.pos);
   return [
