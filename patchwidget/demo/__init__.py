@@ -1,0 +1,27 @@
+"""A small transformer that comes with the package, and prompts it was never shown.
+
+>>> from patchwidget import demo
+>>> model = demo.load_model()
+>>> pairs = demo.ioi_pairs()
+
+``card.md`` beside this file says how it was trained and what was measured on it:
+it is a teaching model with a known circuit, not a discovery.
+"""
+
+from patchwidget.demo.loader import load_model
+from patchwidget.demo.prompts import (
+    fact_pairs,
+    induction_pairs,
+    ioi_pairs,
+    year_pairs,
+)
+from patchwidget.demo.tokenizer import load_tokenizer
+
+__all__ = [
+    "fact_pairs",
+    "induction_pairs",
+    "ioi_pairs",
+    "load_model",
+    "load_tokenizer",
+    "year_pairs",
+]
