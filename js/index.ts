@@ -5,12 +5,12 @@
  * per model, marimo once for all. State belongs to the closure of one model.
  */
 
-import type { AnyWidget } from "@anywidget/types";
+import type { Initialize, Render } from "@anywidget/types";
 import { anywidgetHost } from "./host/anywidget";
 import { createStore, type Store } from "./state/store";
 import { mountWidget } from "./views/widget";
 
-export default (): AnyWidget => {
+export default (): { initialize: Initialize; render: Render } => {
   let store: Store | null = null;
   return {
     // Must not wait for anything: messages are held back until it is done.

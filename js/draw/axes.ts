@@ -38,7 +38,7 @@ export interface Axes {
 
 export const FONT_SIZE = 10;
 const LINE = 12;
-const TITLE_ROOM = 15;
+const TITLE_ROOM = 16;
 const TICK_GAP = 4;
 const MAX_LABEL_LETTERS = 8;
 /** From this column width on, labels at 45 degrees stay clear of each other. */

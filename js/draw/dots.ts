@@ -3,9 +3,9 @@
 import { svgEl } from "./dom";
 import { unsigned } from "./number";
 
-const WIDTH = 120;
+const WIDTH = 110;
 const HEIGHT = 14;
-const RADIUS = 2.2;
+const RADIUS = 1.8;
 const MARGIN = 4;
 
 export type Range = readonly [low: number, high: number];

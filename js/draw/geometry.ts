@@ -108,7 +108,7 @@ export function niceTicks(low: number, high: number, count: number): number[] {
 export function textWidth(text: string, fontSize: number): number {
   let ems = 0;
   // Han, kana and Hangul are about twice as wide as letters.
-  for (const character of text) ems += character > "\u2e7f" ? 1 : 0.6;
+  for (const character of text) ems += character > "\u2e7f" ? 1 : 0.62;
   return ems * fontSize;
 }
 

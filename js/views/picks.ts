@@ -31,6 +31,7 @@ export const picksView: MakeView = (view) => {
   react(signal, () => {
     const names = [...new Set(store.selection.value)];
     section.hidden = names.length === 0;
+    table.classList.toggle("pw-one-pair", store.study.value?.pairs.length === 1);
     rows(names);
   });
   return section;
@@ -40,18 +41,17 @@ function tableHead({ store, signal }: View, range: ReadonlySignal<Range>): HTMLE
   const pairs = el("th", { scope: "col", class: "pw-column pw-pairs" });
   react(signal, () => {
     const [low, high] = range.value;
-    const count = store.study.value?.pairs.length ?? 0;
     const ends = low < high ? `, ${short(low)} to ${short(high)}` : "";
-    pairs.replaceChildren(count > 1 ? `each pair${ends}` : "pair");
+    pairs.replaceChildren(`each pair${ends}`);
   });
   const clear = button("clear", () => store.select([]), signal);
   clear.classList.add("pw-plain");
   clear.title = "Take back all picks (Escape in a heatmap)";
-  const last = el("th", { scope: "col", class: "pw-column" }, clear);
+  const picked = el("th", { scope: "col", class: "pw-column" }, "picked ", clear);
   const columns = HEADINGS.map(([text, title]) =>
     el("th", { scope: "col", class: "pw-column", title: title || false }, text),
   );
-  return el("thead", {}, el("tr", {}, ...columns, pairs, last));
+  return el("thead", {}, el("tr", {}, picked, ...columns, pairs));
 }
 
 /** Ends of a range: two digits tell enough. */
@@ -60,7 +60,6 @@ function short(value: number): string {
 }
 
 const HEADINGS = [
-  ["picked", ""],
   ["estimate", ""],
   ["exact", "The effect of the patch that was really run, mean of all pairs"],
   ["miss", "|exact − estimate|"],
@@ -75,14 +74,13 @@ function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLEl
   const row = el(
     "tr",
     { class: "pw-pick", "data-node": name },
-    el("th", { scope: "row", class: "pw-pick-name" }, name),
+    el("th", { scope: "row", class: "pw-pick-name" }, unpickButton(view, name), name),
     estimateCell(view, name, result),
     exactCell(view, result),
     numberCell(view, () => unsignedOrNothing(result.value && missOf(result.value))),
     numberCell(view, () => signedOrNothing(result.value?.halves?.[0])),
     numberCell(view, () => signedOrNothing(result.value?.halves?.[1])),
     pairsCell(view, result, range),
-    el("td", { class: "pw-value" }, unpickButton(view, name)),
   );
   const enter = () => {
     const study = store.study.peek();
@@ -93,6 +91,8 @@ function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLEl
   };
   row.addEventListener("pointerenter", enter, { signal });
   row.addEventListener("pointerleave", leave, { signal });
+  // A row that is taken away under the pointer is not told that the pointer left.
+  signal.addEventListener("abort", leave, { once: true });
   return row;
 }
 

@@ -11,19 +11,21 @@ import { rangeWords } from "./words";
 export const promptView: MakeView = (view) => {
   const { store, signal } = view;
   const tokens = el("div", { class: "pw-tokens" });
+  const strip = el("div", { class: "pw-strip" }, rowNames(), tokens);
   const facts = el("div", { class: "pw-facts" });
   let columns: HTMLElement[] = [];
   react(signal, () => {
     const study = store.study.value;
     columns = study ? tokenColumns(study, store.pair.value) : [];
-    tokens.replaceChildren(...(study ? [rowNames()] : []), ...columns);
+    strip.hidden = study === null;
+    tokens.replaceChildren(...columns);
   });
   react(signal, () => {
     const study = store.study.value;
     facts.replaceChildren(...(study ? pairFacts(study, store.pair.value) : []));
   });
   followHover(view, tokens, () => columns);
-  return el("section", { class: "pw-prompt" }, tokens, pairLine(view, facts));
+  return el("section", { class: "pw-prompt" }, strip, pairLine(view, facts));
 };
 
 function rowNames(): HTMLElement {

@@ -1,0 +1,63 @@
+// @vitest-environment node
+import { expect, test } from "vitest";
+import { makeFigure, type Shown } from "../../js/state/figure";
+import type { Grid, Verified } from "../../js/state/results";
+
+function grid(kind: Grid["kind"], values: number[]): [Grid["kind"], Grid] {
+  const columns = values.length / 2;
+  return [
+    kind,
+    { kind, method: "atp", rows: 2, columns, values: Float32Array.from(values) },
+  ];
+}
+
+const GRIDS = new Map([
+  grid("resid_pre", [0.5, Number.NaN, 0, 0.1, 0.2, -0.75]),
+  grid("z", [0.1, 0.2, 0.3, 0.4]),
+]);
+
+function verified(exact: number, estimate: number | null = 0): Verified {
+  return { estimate, exact, raw: exact, perPair: [exact], halves: null, seconds: 0 };
+}
+
+function draw(shown: Shown, results: Record<string, Verified> = {}) {
+  return makeFigure(GRIDS, new Map(Object.entries(results)), shown);
+}
+
+test("estimates: one scale for all facets, and NaN is missing", () => {
+  const { scale, facets } = draw("estimate", { "L1H0.z": verified(0.3) });
+  expect(scale).toBe(0.75);
+  expect(facets.get("resid_pre")?.unknown[1]).toBe(0);
+  expect([...(facets.get("z")?.verified ?? [])]).toEqual([0, 0, 1, 0]);
+});
+
+test("exact: what was not run is unknown, and colours keep their meaning", () => {
+  const { scale, facets } = draw("exact", { "L1.resid_pre@2": verified(-0.02) });
+  const facet = facets.get("resid_pre");
+  expect(facet?.values[5]).toBeCloseTo(-0.02);
+  expect([...(facet?.unknown ?? [])]).toEqual([1, 1, 1, 1, 1, 0]);
+  expect(scale).toBe(0.75);
+});
+
+test("exact: a larger effect widens the scale", () => {
+  expect(draw("exact", { "L0H1.z": verified(2) }).scale).toBe(2);
+});
+
+test("miss: has no sign, and is missing without an estimate", () => {
+  const results = { "L0H1.z": verified(0.2, 0.5), "L1H1.z": verified(0.2, null) };
+  const facet = draw("miss", results).facets.get("z");
+  expect(facet?.values[1]).toBeCloseTo(0.3);
+  expect(facet?.values[3]).toBeNaN();
+  expect(facet?.unknown[3]).toBe(0);
+});
+
+test("facets stand in one order whatever order the grids came in", () => {
+  const turned = new Map([...GRIDS].reverse());
+  const { facets } = makeFigure(turned, new Map(), "estimate");
+  expect([...facets.keys()]).toEqual(["resid_pre", "z"]);
+});
+
+test("grids of zeros have a scale of zero", () => {
+  const zeros = new Map([grid("z", [0, 0, 0, 0])]);
+  expect(makeFigure(zeros, new Map(), "estimate").scale).toBe(0);
+});
