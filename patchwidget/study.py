@@ -18,6 +18,8 @@ from patchwidget.nodes import Extent, Node, cut_of, kind_name
 from patchwidget.pairs import Answers, Pairs, Prompts, TokenPairs
 from patchwidget.runs import Direction, Engine, Runs, capture, computing
 
+Listener = Callable[[tuple[Effect, ...]], None]
+
 
 class PatchStudy:
     """Activation patching of one model on pairs of prompts.
@@ -79,6 +81,7 @@ class PatchStudy:
     def _take(self, runs: Runs) -> None:
         self._runs = runs
         self._known: dict[Node, Effect] = {}
+        self._listeners: list[Listener] = []
         self._reversed: PatchStudy | None = None
 
     @property
@@ -180,14 +183,35 @@ class PatchStudy:
         known = len(nodes) - len(new)
         yield Progress(known, len(nodes))
         running = exact.steps(self._runs, new)
-        while True:
-            # Between two steps the user's own cells may have changed the model.
-            self._check_model()
-            step = next(running, None)
-            if step is None:
-                return
-            self._known.update({effect.node: effect for effect in step.found})
-            yield Progress(known + step.done, len(nodes), step.found)
+        try:
+            while True:
+                # Between two steps the user's own cells may have changed the model.
+                self._check_model()
+                step = next(running, None)
+                if step is None:
+                    return
+                self._learn(step.found)
+                yield Progress(known + step.done, len(nodes), step.found)
+        finally:
+            self._learn(())
+
+    def _learn(self, found: tuple[Effect, ...]) -> None:
+        self._known.update({effect.node: effect for effect in found})
+        for listener in self._listeners:
+            listener(found)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell a function of every exact effect as it becomes known.
+
+        Args:
+            listener: called with what each step found, with nothing at the end of a
+                computation.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def known(self, kind: str, by: str | None = None) -> Grid:
         """Exact effects where they are known, NaN elsewhere."""

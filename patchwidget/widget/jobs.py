@@ -52,7 +52,7 @@ class Jobs:
 
     loop: asyncio.AbstractEventLoop | None
     on_state: Callable[[Job], None]
-    on_progress: Callable[[Job, Progress], None]
+    on_progress: Callable[[Job], None]
     _job: Job = field(default_factory=Job)
     _wanted: int = 0
     _task: asyncio.Task[None] | None = None
@@ -131,7 +131,7 @@ class Jobs:
         try:
             for step in steps:
                 self._job = replace(self._job, done=step.done, total=step.total)
-                self.on_progress(self._job, step)
+                self.on_progress(self._job)
                 if number == self._wanted:
                     yield
                 if number != self._wanted:

@@ -19,8 +19,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from patchwidget.exact import Progress
-from patchwidget.grids import Grid
+from patchwidget.grids import Effect, Grid
 from patchwidget.nodes import Node
 from patchwidget.study import PatchStudy
 from patchwidget.widget import messages, wire
@@ -100,7 +99,8 @@ class PatchWidget(anywidget.AnyWidget):
             raise TypeError("a PatchStudy is given: it has its arguments already")
         self._study: PatchStudy = study
         self._estimates: dict[tuple[str, str | None], Grid] = {}
-        self._told = 0.0
+        self._news: dict[str, wire.Record] = {}
+        self._started = self._told = self._shown_at = monotonic()
         self._reported: set[str] = set()
         self._jobs = Jobs(running_loop(), self._on_state, self._on_progress)
         # Everything is known before the page hears of the widget: one message opens it.
@@ -112,7 +112,9 @@ class PatchWidget(anywidget.AnyWidget):
         for name, value in first.items():
             self.set_trait(name, value)
         super().__init__()
-        self._record_known()
+        self._learn(tuple(study.verified.values()))
+        self._learn(())
+        self._unsubscribe = study.subscribe(self._learn)
         self.on_msg(self._on_message)
 
     async def settled(self) -> None:
@@ -130,6 +132,7 @@ class PatchWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Stop what is running and leave the notebook."""
         self._jobs.cancel()
+        self._unsubscribe()
         super().close()
 
     def _grid_records(self) -> dict[str, Any]:
@@ -169,30 +172,27 @@ class PatchWidget(anywidget.AnyWidget):
             self._started = monotonic()
         self.set_trait("job", asdict(job))
 
-    def _on_progress(self, job: Job, step: Progress) -> None:
-        if step.found:
-            self._record([effect.node for effect in step.found])
+    def _on_progress(self, job: Job) -> None:
         now = monotonic()
         if now - self._told > PROGRESS_EVERY_S:
             self._told = now
             self.send(messages.progress(job.id, job.done, job.total))
 
-    def _record_known(self) -> None:
-        """Show what the study knew before it was shown."""
-        self._started = monotonic()
-        self._record(list(self._study.verified))
+    def _learn(self, found: tuple[Effect, ...]) -> None:
+        """Show what became known, by this widget's job or by a cell, in a few messages."""
+        now = monotonic()
+        for effect in found:
+            estimate = self._estimated(effect.node)
+            seconds = now - self._started
+            record = wire.effect_record(effect, estimate, seconds)
+            self._news[str(effect.node)] = record
+        # The whole trait travels at each change: not with every step of a sweep.
+        if self._news and (not found or now - self._shown_at > PROGRESS_EVERY_S):
+            self._shown_at = now
+            self.set_trait("verified", {**self.verified, **self._news})
+            self._news = {}
 
-    def _record(self, nodes: list[Node]) -> None:
-        seconds = monotonic() - self._started
-        known = self._study.verified
-        records = {
-            str(node): wire.effect_record(known[node], self._estimated(node), seconds)
-            for node in nodes
-        }
-        if records:
-            self.set_trait("verified", {**self.verified, **records})
-
-    def _estimated(self, node: Node) -> float | None:
+    def _estimated(self, node: Node) -> float:
         grid = self._estimate(node.kind, node.by)
         scale = wire.study_scale(grid)
         cell: tuple[Any, ...] = (slice(None), *node.cell)
