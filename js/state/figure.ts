@@ -1,6 +1,6 @@
 /** What the heatmaps show: one facet per kind, and one scale for all of them. */
 
-import { cellNode, formatNode, HEAD_KINDS, type Kind, POSITION_KINDS } from "./node";
+import { HEAD_KINDS, type Kind, nodeCell, POSITION_KINDS, parseNode } from "./node";
 import type { Grid, Verified } from "./results";
 
 export const SHOWN = ["estimate", "exact", "miss"] as const;
@@ -34,12 +34,13 @@ export function makeFigure(
   verified: ReadonlyMap<string, Verified>,
   shown: Shown,
 ): Figure {
+  const results = byKind(verified);
   const facets = new Map<Kind, Facet>();
   let scale = 0;
   for (const kind of [...POSITION_KINDS, ...HEAD_KINDS]) {
     const grid = grids.get(kind);
     if (!grid) continue;
-    const facet = makeFacet(grid, verified, shown);
+    const facet = makeFacet(grid, results.get(kind) ?? [], shown);
     facets.set(kind, facet);
     scale = Math.max(scale, largest(grid.values), largest(facet.values));
   }
@@ -50,34 +51,47 @@ export function missOf({ estimate, exact }: Verified): number | null {
   return estimate === null ? null : Math.abs(exact - estimate);
 }
 
-function makeFacet(
-  grid: Grid,
-  verified: ReadonlyMap<string, Verified>,
-  shown: Shown,
-): Facet {
-  const { kind, rows, columns } = grid;
+interface CellResult {
+  row: number;
+  column: number;
+  result: Verified;
+}
+
+/** The results that have a cell; those of finer nodes have none. */
+function byKind(verified: ReadonlyMap<string, Verified>): Map<Kind, CellResult[]> {
+  const found = new Map<Kind, CellResult[]>();
+  for (const [name, result] of verified) {
+    const node = parseNode(name);
+    const cell = node && nodeCell(node);
+    if (!cell) continue;
+    const others = found.get(node.kind) ?? [];
+    others.push({ ...cell, result });
+    found.set(node.kind, others);
+  }
+  return found;
+}
+
+function makeFacet(grid: Grid, results: readonly CellResult[], shown: Shown): Facet {
+  const { kind, rows, columns, values } = grid;
+  const isEstimate = shown === "estimate";
   const facet: Facet = {
     kind,
     rows,
     columns,
-    values: shown === "estimate" ? grid.values : new Float32Array(grid.values.length),
-    unknown: new Uint8Array(grid.values.length),
-    verified: new Uint8Array(grid.values.length),
+    values: isEstimate ? values : new Float32Array(values.length).fill(Number.NaN),
+    unknown: new Uint8Array(values.length).fill(isEstimate ? 0 : 1),
+    verified: new Uint8Array(values.length),
   };
-  for (let index = 0; index < grid.values.length; index++) {
-    const node = cellNode(kind, Math.floor(index / columns), index % columns);
-    const result = verified.get(formatNode(node));
-    facet.verified[index] = result ? 1 : 0;
+  for (const { row, column, result } of results) {
+    if (row >= rows || column >= columns) continue;
+    const index = row * columns + column;
+    facet.verified[index] = 1;
     if (shown === "estimate") continue;
-    facet.unknown[index] = result ? 0 : 1;
-    facet.values[index] = shownValue(result, shown);
+    facet.unknown[index] = 0;
+    facet.values[index] =
+      shown === "exact" ? result.exact : (missOf(result) ?? Number.NaN);
   }
   return facet;
-}
-
-function shownValue(result: Verified | undefined, shown: "exact" | "miss"): number {
-  if (!result) return Number.NaN;
-  return shown === "exact" ? result.exact : (missOf(result) ?? Number.NaN);
 }
 
 /** The largest finite magnitude; 0 where there is none. */
