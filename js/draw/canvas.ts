@@ -129,7 +129,7 @@ function paintGaps(context: CanvasRenderingContext2D, painting: Painting): void 
 
 function paintMarks(context: CanvasRenderingContext2D, painting: Painting): void {
   const { verified, picked = [], cellWidth, cellHeight, theme } = painting;
-  const size = Math.min(8, 0.42 * Math.min(cellWidth, cellHeight));
+  const size = Math.min(7, 0.34 * Math.min(cellWidth, cellHeight));
   const framed = new Set(picked);
   for (const index of framed) {
     const { x, y } = corner(painting, index);

@@ -49,7 +49,7 @@ export interface FacetLayout {
 
 export const FACET_GAP = 18;
 const MIN_CELL = 10;
-const COMFORTABLE_CELL = 15;
+const COMFORTABLE_CELL = 12;
 const MAX_CELL = 28;
 /** Deep models get flatter cells before they get a longer page. */
 const COMFORTABLE_HEIGHT = 420;
@@ -69,6 +69,9 @@ export function layoutFacets(
     perLine -= 1;
     cell = cellThatFits(width, perLine, shape.columns, margin);
   }
+  // Four and one is a worse page than three and two.
+  perLine = Math.ceil(facets / Math.ceil(facets / perLine)) || 1;
+  cell = cellThatFits(width, perLine, shape.columns, margin);
   const least = Math.min(MIN_CELL, MAX_PLOT_WIDTH / shape.columns);
   const cellWidth = clamp(cell, least, MAX_CELL);
   const flat = Math.floor(COMFORTABLE_HEIGHT / shape.rows);

@@ -1,6 +1,6 @@
 /** Numbers as text: a true minus sign, and NaN in words. */
 
-/** A signed value with three decimals, or three digits where those say nothing. */
+/** A signed value with three decimals, or a fourth where those say little. */
 export function signed(value: number): string {
   return Number.isFinite(value) ? withSign(value) + plain(Math.abs(value)) : odd(value);
 }
@@ -23,7 +23,8 @@ function withSign(value: number): string {
 
 function plain(size: number): string {
   if (size === 0) return "0";
-  if (size >= 1e5 || size < 5e-4) return size.toExponential(1).replace("-", "−");
+  if (size >= 1e5 || size < 5e-5) return size.toExponential(0).replace("-", "−");
+  if (size < 5e-4) return size.toFixed(4);
   return size < 100 ? size.toFixed(3) : size.toFixed(1);
 }
 

@@ -10,6 +10,7 @@ import {
   headName,
   pickedHeads,
 } from "../state/attention";
+import type { Study } from "../state/study";
 import { positionName } from "../state/tokens";
 import { createPanels } from "./panels";
 import type { MakeView, View } from "./view";
@@ -31,11 +32,13 @@ export const attentionView: MakeView = (view) => {
     signal,
   );
   const more = el("div", { class: "pw-quiet" });
-  const title = el("div", { class: "pw-section-title" }, "Attention", readout(view));
+  const name = el("span");
+  const title = el("div", { class: "pw-section-title" }, name, readout(view));
   const section = el("section", { class: "pw-attention" }, title, blocks, more);
   react(signal, () => {
     const hidden = picked.value.length - heads.value.length;
     section.hidden = heads.value.length === 0;
+    name.textContent = `Attention, ${pairWords(store.study.value, store.pair.value)}`;
     more.textContent = hidden > 0 ? `${hidden} more picked heads are not drawn.` : "";
     children(heads.value.map(headName));
   });
@@ -45,6 +48,14 @@ export const attentionView: MakeView = (view) => {
   });
   return section;
 };
+
+/** Under a mean, what differs between pairs may cancel out: so it is said. */
+function pairWords(study: Study | null, pair: number): string {
+  const count = study?.pairs.length ?? 0;
+  return pair < 0 && count > 1
+    ? `mean of ${count} pairs`
+    : `pair ${Math.max(0, pair) + 1}`;
+}
 
 function headBlock(view: View, name: string, heads: readonly HeadRef[]): HTMLElement {
   const { store, signal } = view;

@@ -32,9 +32,7 @@ export function listenToCells(
       actions.pick?.(cursor, "toggle");
     else if (event.key === "Escape") actions.clear?.();
     else return;
-    // A key that was meant for the picture must not also edit the notebook.
-    event.stopPropagation();
-    event.preventDefault();
+    event.preventDefault(); // the page would scroll
   }
 
   const at = (event: MouseEvent) => cellUnder(event, canvas, actions);

@@ -3,6 +3,7 @@
 import { button, el, react } from "../draw/dom";
 import type { Job } from "../state/results";
 import type { MakeView } from "./view";
+import { counted } from "./words";
 
 export const jobView: MakeView = ({ store, signal }) => {
   const bar = el("section", { class: "pw-job", "aria-label": "Computation" });
@@ -11,16 +12,24 @@ export const jobView: MakeView = ({ store, signal }) => {
   react(signal, () => {
     const job = store.job.value;
     bar.dataset.state = job.state;
-    bar.replaceChildren(...content(job, cancel, store.cancelFailure.value));
+    const missing = store.selection.value.filter(
+      (name) => !store.verified.value.has(name),
+    ).length;
+    bar.replaceChildren(...content(job, cancel, store.cancelFailure.value, missing));
   });
   return bar;
 };
 
-function content(job: Job, cancel: HTMLElement, failure: string | null) {
+function content(
+  job: Job,
+  cancel: HTMLElement,
+  failure: string | null,
+  missing: number,
+): HTMLElement[] {
   if (job.state === "running") return running(job, cancel, failure);
   if (job.state === "failed") return [failed(job)];
-  if (job.state === "cancelled") return [cancelled(job)];
-  return [];
+  // A newer pick cancels an older one: that is no news once all picks are known.
+  return job.state === "cancelled" && missing > 0 ? [cancelled(missing)] : [];
 }
 
 function running(
@@ -54,11 +63,7 @@ function failed({ label, error }: Job): HTMLElement {
   );
 }
 
-function cancelled({ done, total }: Job): HTMLElement {
-  const reached = total > 0 ? ` after ${done} of ${total}` : "";
-  return el(
-    "span",
-    { class: "pw-quiet" },
-    `Cancelled${reached}; what was done is kept.`,
-  );
+function cancelled(missing: number): HTMLElement {
+  const text = `Cancelled: ${counted(missing, "picked node")} not run.`;
+  return el("span", { class: "pw-quiet" }, text);
 }

@@ -41,8 +41,8 @@ function tableHead({ store, signal }: View, range: ReadonlySignal<Range>): HTMLE
   const pairs = el("th", { scope: "col", class: "pw-column pw-pairs" });
   react(signal, () => {
     const [low, high] = range.value;
-    const ends = low < high ? `, ${short(low)} to ${short(high)}` : "";
-    pairs.replaceChildren(`each pair${ends}`);
+    const ends = low < high ? ` ${short(low)} to ${short(high)}` : "";
+    pairs.replaceChildren(`pairs${ends}`);
   });
   const clear = button("clear", () => store.select([]), signal);
   clear.classList.add("pw-plain");

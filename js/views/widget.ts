@@ -28,12 +28,8 @@ const VIEWS: readonly MakeView[] = [
 
 export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSignal) {
   const body = el("div", { class: "pw-body" });
-  // JupyterLab takes the attribute as: keys pressed in here are no shortcuts.
-  const root = el(
-    "div",
-    { class: "pw-root", "data-lm-suppress-shortcuts": "true" },
-    body,
-  );
+  const root = el("div", { class: "pw-root" }, body);
+  root.addEventListener("keydown", keepPlainKeys, { signal });
   parent.append(root);
   const ui = createUi();
   const { theme, refresh } = watchTheme(root, signal);
@@ -49,4 +45,12 @@ export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSign
   const view: View = { store, ui, theme, signal };
   body.append(...VIEWS.map((makeView) => makeView(view)));
   signal.addEventListener("abort", () => root.remove(), { once: true });
+}
+
+/**
+ * Plain keys stay in the widget: notebooks take letters and Enter for commands, and a
+ * "b" would insert a cell. Keys with a modifier go on, so that Ctrl-S still saves.
+ */
+function keepPlainKeys(event: KeyboardEvent): void {
+  if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
 }

@@ -59,10 +59,15 @@ describe("the layout of facets", () => {
   });
 
   test("puts more facets on a wider line", () => {
-    const lines = [480, 800, 1400].map(
+    const lines = [400, 800, 1400].map(
       (width) => layoutFacets(width, 4, wide, 34).perLine,
     );
     expect(lines).toEqual([1, 2, 4]);
+  });
+
+  test("spreads facets evenly over lines", () => {
+    expect(layoutFacets(800, 5, wide, 34).perLine).toBe(3);
+    expect(layoutFacets(900, 4, { rows: 5, columns: 16 }, 34).perLine).toBe(2);
   });
 
   test("keeps cells hittable in long prompts, and canvases possible in very long ones", () => {

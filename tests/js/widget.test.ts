@@ -141,8 +141,12 @@ describe("picking", () => {
     press(canvas, "Enter");
     press(canvas, "Escape");
     expect(store.selection.value).toEqual([]);
+    press(canvas, "b");
     expect(leaked).toEqual([]);
     expect(press(canvas, "Tab").defaultPrevented).toBe(false);
+    const save = { key: "s", ctrlKey: true, bubbles: true };
+    canvas.dispatchEvent(new KeyboardEvent("keydown", save));
+    expect(leaked).toEqual(["s"]);
   });
 
   test("the table carries full numbers, and none until they are known", () => {
