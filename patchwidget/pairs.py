@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ Prompts = str | Sequence[str] | Tensor
 Answers = Sequence[Any] | Tensor | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """B pairs of prompts of one length T.
 
@@ -92,7 +93,7 @@ class Pairs:
         return tokens
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenPairs:
     """Pairs as tokens on a model's device.
 
@@ -115,13 +116,16 @@ class TokenPairs:
 
     def __post_init__(self) -> None:
         length = self.clean.shape[1]
-        for name, position in {**self.labels, "position": self.position}.items():
+        # Numpy integers and 0-d tensors would not travel to a page.
+        named = {name: index(place) for name, place in self.labels.items()}
+        read = index(self.position)
+        for name, position in {**named, "of the answer": read}.items():
             if not -length <= position < length:
                 raise ValueError(
                     f"position {name} = {position} is not in prompts of {length} tokens"
                 )
-        object.__setattr__(self, "position", self.position % length)
-        labels = {name: position % length for name, position in self.labels.items()}
+        object.__setattr__(self, "position", read % length)
+        labels = {name: position % length for name, position in named.items()}
         object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
@@ -152,8 +156,15 @@ def _answer_rows(answers: Answers, count: int) -> Sequence[Any] | Tensor | None:
         return None
     if isinstance(answers, Tensor):
         rows = answers.detach().clone()
-        return rows[:, None] if rows.dim() == 1 else rows
-    answers = list(answers)
+        rows = rows[:, None] if rows.dim() == 1 else rows
+        if rows.is_floating_point() or rows.dim() != 2 or rows.shape[1] not in (1, 2):
+            raise ValueError(
+                "answers are token ids [pairs, 2] (right, wrong) or [pairs, 1], got "
+                f"{answers.dtype} {list(answers.shape)}"
+            )
+        return rows
+    # One answer of one pair: taken as a list it would be spelled out.
+    answers = [answers] if isinstance(answers, str) else list(answers)
     if count == 1 and len(answers) == 2 and not _is_row(answers[0]):
         answers = [answers]
     return [tuple(row) if _is_row(row) else (row,) for row in answers]
@@ -169,6 +180,10 @@ def _tokens(model: Any, prompts: Sequence[str] | Tensor) -> list[Tensor]:
     device = model.cfg.device
     if isinstance(prompts, Tensor):
         return list(prompts.to(device=device, dtype=torch.long))
+    if getattr(model, "tokenizer", None) is None:
+        raise ValueError(
+            "the model has no tokenizer: give the prompts as token tensors"
+        )
     # One by one: handed a list, TransformerLens pads to the longest without a word.
     return [model.to_tokens(prompt)[0].clone().to(device) for prompt in prompts]
 
@@ -244,7 +259,12 @@ def _answer_ids(model: Any, answers: Sequence[Any] | Tensor | None) -> Tensor | 
 
 def _answer_id(model: Any, answer: Any) -> int:
     if not isinstance(answer, str):
-        return int(answer)
+        try:
+            return index(answer)
+        except TypeError as error:
+            raise ValueError(
+                f"an answer is text or a token id, got {answer!r}"
+            ) from error
     if getattr(model, "tokenizer", None) is None:
         raise ValueError(f"the model has no tokenizer: give {answer!r} as a token id")
     tokens = model.to_tokens(answer, prepend_bos=False)[0]
