@@ -154,6 +154,8 @@ class Custom:
                 f"metric {self.name} returned {type(value).__name__} {value!r}: return a "
                 "scalar tensor or one value a pair, so that it can be differentiated"
             )
+        if not value.is_floating_point():
+            value = value.float()  # a count: it has effects, though no gradient
         if value.numel() == 1:
             return value.reshape(1)
         if value.shape != (self.n_pairs,):
