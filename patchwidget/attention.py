@@ -12,7 +12,7 @@ from patchwidget.nodes import HEAD_KINDS, Node
 from patchwidget.runs import Runs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attention:
     """Attention patterns of heads, rows the destination, columns the source.
 
@@ -36,8 +36,10 @@ def attention(runs: Runs, nodes: Sequence[Node]) -> Attention:
     """Patterns of the query heads that `nodes` belong to; a KV head gives its group.
 
     Raises:
-        ValueError: if a node is not part of a head.
+        ValueError: if a node is not part of a head, or there is none.
     """
+    if not nodes:
+        raise ValueError("no head is named whose attention could be shown")
     heads: dict[tuple[int, int], None] = {}
     for node in nodes:
         heads.update(dict.fromkeys(_query_heads(runs, node)))

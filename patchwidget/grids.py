@@ -19,7 +19,7 @@ from torch import Tensor
 from patchwidget.nodes import Node, axes_of, cut_of, kind_name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scale:
     """What an effect is a fraction of: the two runs' metric.
 
@@ -54,7 +54,7 @@ class Scale:
         return raw / self.value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """A value for every node of one kind.
 
@@ -183,7 +183,7 @@ class Grid:
         return ax
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Effect:
     """The exact effect of one node.
 
