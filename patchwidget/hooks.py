@@ -171,17 +171,25 @@ class HookedModel:
             )
 
 
-def user_hooks(model: Any) -> list[str]:
-    """Names of the modules on which somebody other than the libraries put a hook."""
-    return [name for name, module in model.named_modules() if _carries(module)]
+def user_hooks(model: Any) -> dict[str, tuple[int, ...]]:
+    """The modules on which somebody other than the libraries put hooks.
+
+    Returns:
+        The numbers of each module's hooks, which torch never gives twice.
+    """
+    found = {name: _hooks_of(module) for name, module in model.named_modules()}
+    return {name: tuple(hooks) for name, hooks in found.items() if hooks}
 
 
-def _carries(module: Any) -> bool:
+def _hooks_of(module: Any) -> dict[int, Hook]:
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-    hooks = [hook for kind in kinds for hook in getattr(module, kind).values()]
+    hooks = {id_: hook for kind in kinds for id_, hook in getattr(module, kind).items()}
     # TransformerLens and transformers leave hooks of their own on other modules at the
     # first forward; on a hook point every hook was asked for.
-    return bool(hooks) and (
-        type(module).__name__ == "HookPoint"
-        or any(not hook.__module__.startswith(_LIBRARIES) for hook in hooks)
-    )
+    if type(module).__name__ == "HookPoint":
+        return hooks
+    return {id_: hook for id_, hook in hooks.items() if not _is_theirs(hook)}
+
+
+def _is_theirs(hook: Hook) -> bool:
+    return str(hook.__module__).startswith(_LIBRARIES)

@@ -148,7 +148,8 @@ class PatchStudy:
         finished is known.
 
         Raises:
-            ValueError: if the kind is unknown or the metric is not finite at a node.
+            ValueError: if the kind is unknown or the metric is not finite at a node, or
+                nodes are given and a `by`.
             IndexError: if the model has no such node.
         """
         if isinstance(what, str) and not _is_node_name(what):
@@ -156,6 +157,8 @@ class PatchStudy:
                 pass
             return self.known(what, by)
         nodes = self.nodes(what)
+        if by is not None:
+            raise ValueError(f"by={by!r} cuts a kind; nodes say themselves how fine")
         for _ in self.steps("exact", nodes):
             pass
         return Effects({node: self._known[node] for node in nodes})
@@ -211,7 +214,12 @@ class PatchStudy:
             A function that ends the subscription.
         """
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
 
     def known(self, kind: str, by: str | None = None) -> Grid:
         """Exact effects where they are known, NaN elsewhere."""
@@ -312,12 +320,16 @@ def _engine(model: Any, pairs: TokenPairs) -> tuple[Engine, str | None]:
     hooked = user_hooks(model)
     reason: str | None
     if hooked:
-        reason = f"the model carries hooks ({', '.join(hooked[:3])})"
+        reason = f"the model carries hooks ({', '.join(list(hooked)[:3])})"
         return HookedModel(model), _slower(reason)
     try:
         decoder = Decoder.of(model)
     except UncoveredError as uncovered:
         return HookedModel(model), _slower(f"{uncovered} is not covered")
+    length = pairs.clean.shape[1]
+    if decoder.extent(length) != HookedModel(model).extent(length):
+        # TransformerLens 2 repeats the weights of grouped key and value heads.
+        return HookedModel(model), _slower("key and value heads are shared")
     reason = disagreement(model, decoder, (pairs.clean, pairs.corrupted))
     if reason is not None:
         return HookedModel(model), _slower(reason)
@@ -330,17 +342,26 @@ def _slower(reason: str) -> str:
 
 def _refuse_dropout(model: Any) -> None:
     for name, module in model.named_modules():
-        if isinstance(module, nn.Dropout) and module.training and module.p > 0:
+        rate = _dropout(module) if module.training else 0.0
+        if rate > 0:
             raise ValueError(
-                f"the model is in train mode and drops {module.p:.0%} at random "
+                f"the model is in train mode and drops {rate:.0%} at random "
                 f"({name}): call model.eval() first"
             )
+
+
+def _dropout(module: nn.Module) -> float:
+    if isinstance(module, nn.Dropout):
+        return module.p
+    # transformers also drops without a module, at a rate kept as a plain number.
+    rates = [x for name, x in vars(module).items() if "drop" in name]
+    return max((rate for rate in rates if isinstance(rate, float)), default=0.0)
 
 
 def _fingerprint(model: Any) -> tuple[Any, ...]:
     """What changes when weights are changed in place or replaced, or hooks are added."""
     weights = tuple((p.data_ptr(), p._version) for p in model.parameters())  # noqa: SLF001 - torch's only way to see an in-place change
-    return weights, tuple(user_hooks(model))
+    return weights, tuple(user_hooks(model).items())
 
 
 def _is_node_name(text: str) -> bool:
