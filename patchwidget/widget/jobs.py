@@ -126,22 +126,24 @@ class Jobs:
         """One turn a step; every way out leaves a truthful state behind."""
         if number != self._wanted:
             return
-        self._tell(Job(number, "running", label=label))
+        # Its own record: a refusal may be on show in between.
+        job = Job(number, "running", label=label)
+        self._tell(job)
         steps = make_steps()
         try:
             for step in steps:
-                self._job = replace(self._job, done=step.done, total=step.total)
-                self.on_progress(self._job)
+                job = replace(job, done=step.done, total=step.total)
+                self.on_progress(job)
                 if number == self._wanted:
                     yield
                 if number != self._wanted:
-                    self._tell(replace(self._job, state="cancelled"))
+                    self._tell(replace(job, state="cancelled"))
                     return
-            self._tell(replace(self._job, state="done"))
+            self._tell(replace(job, state="done"))
         except Exception as error:  # noqa: BLE001 - whatever it is, the page shows it
-            self._tell(replace(self._job, state="failed", error=error_record(error)))
+            self._tell(replace(job, state="failed", error=error_record(error)))
         except BaseException:
-            self._tell(replace(self._job, state="cancelled"))
+            self._tell(replace(job, state="cancelled"))
             raise
         finally:
             if isinstance(steps, Generator):

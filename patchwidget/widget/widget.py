@@ -131,8 +131,10 @@ class PatchWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stop what is running and leave the notebook."""
-        self._jobs.cancel()
-        self._unsubscribe()
+        # ipywidgets closes once more when it collects a widget, even a half-made one.
+        if hasattr(self, "_unsubscribe"):
+            self._jobs.cancel()
+            self._unsubscribe()
         super().close()
 
     def _grid_records(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Floats that may be missing travel as bytes: JSON turns NaN into a string on the 
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from torch import Tensor
@@ -73,7 +74,7 @@ def effect_record(effect: Effect, estimate: float | None, seconds: float) -> Rec
     if effect.halves is not None:
         halves = [float(_effects(half, scale).mean()) for half in effect.halves]
     return {
-        "estimate": estimate,
+        "estimate": None if estimate is None or not isfinite(estimate) else estimate,
         "exact": float(_effects(effect.raw, scale).mean()),
         "raw": float(effect.raw.mean()),
         "per_pair": _effects(effect.raw, scale).tolist(),
