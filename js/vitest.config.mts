@@ -9,5 +9,7 @@ export default defineConfig({
     // A test that leaks a rejected promise or an error on the page must fail.
     dangerouslyIgnoreUnhandledErrors: false,
     restoreMocks: true,
+    // Two cores may be busy with Python and a browser at the same time.
+    testTimeout: 30_000,
   },
 });
