@@ -51,6 +51,8 @@ export const FACET_GAP = 18;
 const MIN_CELL = 10;
 const COMFORTABLE_CELL = 12;
 const MAX_CELL = 28;
+/** Narrow cells are taller than wide, so that they are still easy to hit. */
+const COMFORTABLE_CELL_HEIGHT = 17;
 /** Deep models get flatter cells before they get a longer page. */
 const COMFORTABLE_HEIGHT = 420;
 /** Wider canvases cannot be had at two device pixels per pixel in every browser. */
@@ -75,7 +77,8 @@ export function layoutFacets(
   const least = Math.min(MIN_CELL, MAX_PLOT_WIDTH / shape.columns);
   const cellWidth = clamp(cell, least, MAX_CELL);
   const flat = Math.floor(COMFORTABLE_HEIGHT / shape.rows);
-  const cellHeight = Math.max(MIN_CELL, Math.min(cellWidth, flat));
+  const tall = Math.max(cellWidth, COMFORTABLE_CELL_HEIGHT);
+  const cellHeight = Math.max(MIN_CELL, Math.min(tall, flat));
   return { perLine, cellWidth, cellHeight };
 }
 

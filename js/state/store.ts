@@ -46,7 +46,7 @@ export interface Store {
 
   readonly selection: ReadonlySignal<readonly string[]>;
   readonly shown: ReadonlySignal<Shown>;
-  /** Index of the pair shown; -1 for the mean. */
+  /** Index of the pair shown; -1 for the mean, and where there is no such pair. */
   readonly pair: ReadonlySignal<number>;
 
   readonly figure: ReadonlySignal<Figure>;
@@ -80,6 +80,7 @@ export function createStore(host: Host, signal: AbortSignal): Store {
 
   return {
     ...view,
+    pair: computed(() => knownPair(kernel.study.value, view.pair.value)),
     study: kernel.study,
     grids: kernel.grids,
     verified: kernel.verified,
@@ -153,6 +154,10 @@ function followView({ follow }: Mirrors) {
     ),
     pair: follow("pair", (value) => whole(value ?? -1, "pair"), -1),
   };
+}
+
+function knownPair(study: Study | null, pair: number): number {
+  return pair >= 0 && pair < (study?.pairs.length ?? 0) ? pair : -1;
 }
 
 /** Another study has other prompts: what was loaded for the last one is void. */

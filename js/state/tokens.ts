@@ -40,13 +40,13 @@ function visibleCharacter(character: string): string {
 }
 
 /** The pair whose tokens are shown: the mean has none of its own, so the first. */
-export function shownPair(study: Study, pair: number): number {
-  return pair >= 0 && pair < study.pairs.length ? pair : 0;
+export function shownPair(pair: number): number {
+  return Math.max(0, pair);
 }
 
 /** Labels of all positions, from the clean prompt of a pair (-1: of all pairs). */
 export function tokenLabels(study: Study, pair: number): TokenLabel[] {
-  const tokens = study.pairs[shownPair(study, pair)]?.clean ?? [];
+  const tokens = study.pairs[shownPair(pair)]?.clean ?? [];
   return Array.from({ length: study.positions }, (_, position) => ({
     ...visibleToken(tokens[position] ?? ""),
     varies: pair < 0 && tokenVaries(study, position),
@@ -67,6 +67,6 @@ export function tokenVaries(study: Study, position: number): boolean {
 export function positionName(study: Study, pair: number, position: number): string {
   const name = study.names.get(position);
   if (name !== undefined) return name;
-  const token = study.pairs[shownPair(study, pair)]?.clean[position] ?? "";
+  const token = study.pairs[shownPair(pair)]?.clean[position] ?? "";
   return `${visibleText(token)} ${position}`;
 }

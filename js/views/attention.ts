@@ -11,7 +11,7 @@ import {
   pickedHeads,
 } from "../state/attention";
 import type { Study } from "../state/study";
-import { positionName } from "../state/tokens";
+import { positionName, shownPair } from "../state/tokens";
 import { createPanels } from "./panels";
 import type { MakeView, View } from "./view";
 
@@ -54,7 +54,7 @@ function pairWords(study: Study | null, pair: number): string {
   const count = study?.pairs.length ?? 0;
   return pair < 0 && count > 1
     ? `mean of ${count} pairs`
-    : `pair ${Math.max(0, pair) + 1}`;
+    : `pair ${shownPair(pair) + 1}`;
 }
 
 function headBlock(view: View, name: string, heads: readonly HeadRef[]): HTMLElement {

@@ -20,7 +20,7 @@ export const headerView: MakeView = ({ store, signal }) => {
         el(
           "div",
           { class: "pw-error", role: "alert" },
-          `Not shown: the kernel's “${trait}” cannot be read. ${problem}`,
+          `What the kernel sent as “${trait}” cannot all be shown. ${problem}`,
         ),
       ),
       ...(study ? noticesOf(study) : []).map((text) =>

@@ -39,7 +39,7 @@ function rowNames(): HTMLElement {
 }
 
 function tokenColumns(study: Study, pair: number): HTMLElement[] {
-  const shown = study.pairs[shownPair(study, pair)];
+  const shown = study.pairs[shownPair(pair)];
   return Array.from({ length: study.positions }, (_, position) => {
     const clean = shown?.clean[position] ?? "";
     const corrupted = shown?.corrupted[position] ?? "";
@@ -74,7 +74,7 @@ function tokenText(token: string, name: string): HTMLElement {
 /** Answers and metric: of one pair, or over all of them. */
 function pairFacts(study: Study, pair: number): HTMLElement[] {
   const { metric, pairs } = study;
-  const index = shownPair(study, pair);
+  const index = shownPair(pair);
   const answers = answerFacts(pairs[index]);
   if (pairs.length === 1) return answers; // the header has said the rest
   if (pair >= 0) {

@@ -72,6 +72,13 @@ test("shown and pair are written on change only, and follow Python", () => {
   expect(store.figure.value.shown).toBe("exact");
 });
 
+test("a pair that does not exist is shown as the mean", () => {
+  host.receive("pair", 7);
+  expect(store.pair.value).toBe(7);
+  host.receive("pair", 8);
+  expect(store.pair.value).toBe(-1);
+});
+
 describe("a trait that cannot be read", () => {
   test("is named where the picture is, and said once", () => {
     host.receive("study", { ...STUDY, n_heads: "8" });
