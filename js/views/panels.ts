@@ -74,7 +74,7 @@ function createPanel(
     caption.style.paddingInlineStart = `${axes.left ?? 0}px`;
     plot.canvas.toggleAttribute("data-drawn", drawPanel(view, run, now, plot, axes));
   });
-  react(signal, () => highlightPanel(view, patterns.value, plot));
+  react(signal, () => highlightPanel(view, head, patterns.value, plot));
   listenToPanel(view, head, patterns, plot.canvas);
   const attributes = {
     class: "pw-attention-panel",
@@ -143,7 +143,12 @@ function cellSize(width: number, left: number, size: number): number {
   return cell >= 2 ? clamp(Math.floor(cell), 1, MAX_CELL) : cell;
 }
 
-function highlightPanel({ ui, store }: View, now: Patterns | null, plot: Plot): void {
+function highlightPanel(
+  { ui, store }: View,
+  { layer, head }: HeadRef,
+  now: Patterns | null,
+  plot: Plot,
+): void {
   const place = ui.hover.value;
   ui.width.value; // read: a new layout moves the marks
   store.pair.value;
@@ -151,7 +156,8 @@ function highlightPanel({ ui, store }: View, now: Patterns | null, plot: Plot): 
     const isInside = now && position != null && position < now.size;
     return isInside ? ([position, position + 1] as const) : null;
   };
-  plot.highlight({ rows: span(place?.pos), columns: span(place?.src) }, true);
+  const isHere = place?.layer === layer && place.heads?.[0] === head;
+  plot.highlight({ rows: span(place?.pos), columns: span(place?.src) }, isHere);
 }
 
 function listenToPanel(

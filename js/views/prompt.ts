@@ -4,9 +4,18 @@ import { el, react } from "../draw/dom";
 import { signed } from "../draw/number";
 import { positionPlace } from "../state/place";
 import type { Pair, Study } from "../state/study";
-import { shownPair, tokenVaries, visibleText, visibleToken } from "../state/tokens";
+import {
+  positionName,
+  shownPair,
+  tokenVaries,
+  visibleText,
+  visibleToken,
+} from "../state/tokens";
 import type { MakeView, View } from "./view";
 import { rangeWords } from "./words";
+
+/** Positions at which the prompts differ, beyond which they are counted. */
+const MAX_NAMED = 4;
 
 export const promptView: MakeView = (view) => {
   const { store, signal } = view;
@@ -75,7 +84,7 @@ function tokenText(token: string, name: string): HTMLElement {
 function pairFacts(study: Study, pair: number): HTMLElement[] {
   const { metric, pairs } = study;
   const index = shownPair(pair);
-  const answers = answerFacts(pairs[index]);
+  const answers = [...answerFacts(pairs[index]), differenceFact(study, index)];
   if (pairs.length === 1) return answers; // the header has said the rest
   if (pair >= 0) {
     const values = [metric.clean[index], metric.corrupted[index]];
@@ -90,6 +99,18 @@ function pairFacts(study: Study, pair: number): HTMLElement[] {
     el("span", {}, `${metric.name} over pairs: ${ranges}`),
     el("span", { class: "pw-quiet" }, example),
   ];
+}
+
+/** A difference may lie where a long prompt has to be scrolled to. */
+function differenceFact(study: Study, index: number): HTMLElement {
+  const { clean = [], corrupted = [] } = study.pairs[index] ?? {};
+  const places = clean.flatMap((token, position) =>
+    token === corrupted[position] ? [] : [positionName(study, index, position)],
+  );
+  const named = places.slice(0, MAX_NAMED).join(", ");
+  const more = places.length - MAX_NAMED;
+  const text = `differ at ${named}${more > 0 ? ` and ${more} more` : ""}`;
+  return el("span", {}, places.length > 0 ? text : "the prompts do not differ");
 }
 
 function answerFacts(pair: Pair | undefined): HTMLElement[] {

@@ -2,14 +2,14 @@
 
 import type { FixtureHost } from "../../../js/host/fixture";
 import { MESSAGE_KINDS } from "../../../js/host/messages";
-import { HEADS, NO_JOB, seeded, TOKENS } from "./data";
+import { HEADS, NO_JOB, seeded } from "./data";
 
 const PATCH_MS = 900;
 const REPLY_MS = 150;
 
 type Request = Record<string, unknown>;
 
-export function playKernel(host: FixtureHost, size = TOKENS): void {
+export function playKernel(host: FixtureHost, size: number): void {
   const send = host.send;
   host.send = (content) => {
     send(content);

@@ -18,6 +18,10 @@ const ODD_TOKENS = [
   " \u4e2d\u6587",
 ];
 
+export function usual(): Traits {
+  return TRAITS;
+}
+
 function oddTokens(): Traits {
   const clean = STUDY.pairs[0]?.clean.map((token, index) => ODD_TOKENS[index] ?? token);
   const corrupted = clean?.map((token, index) => (index === 1 ? "\n" : token));
@@ -70,6 +74,28 @@ function large(): Traits {
   };
 }
 
+function long(): Traits {
+  const tokens = 400;
+  const clean = Array.from({ length: tokens }, (_, index) => ` word${index}`);
+  const pairs = [
+    { clean, corrupted: clean.with(300, " other"), answers: [" a", " b"] },
+  ];
+  const size = { n_layers: 3, n_heads: 4, n_kv_heads: 4, n_pos: tokens };
+  const metric = { name: "logit_diff", clean: [4], corrupted: [-4] };
+  const more = { pairs, metric, labels: { S2: 300, END: 399 }, answer_position: 399 };
+  const wave = (row: number, column: number) => Math.sin(row + column / 20);
+  return {
+    ...TRAITS,
+    study: { ...STUDY, ...size, ...more },
+    grids: {
+      ...grid("resid_pre", ["layer", "pos"], [3, tokens], wave),
+      ...grid("z", ["layer", "head"], [3, 4], wave),
+    },
+    verified: {},
+    selection: ["L1H3.z"],
+  };
+}
+
 function missing(): Traits {
   const value = (row: number, column: number) =>
     (row + column) % 3 === 0 ? Number.NaN : (row - column) / 10;
@@ -111,7 +137,7 @@ function zero(): Traits {
 }
 
 export const CASES: Record<string, () => Traits> = {
-  usual: () => TRAITS,
+  usual,
   running: () => ({
     ...TRAITS,
     selection: ["L4H0.z", "L1H1.z"],
@@ -129,6 +155,7 @@ export const CASES: Record<string, () => Traits> = {
   tokens: oddTokens,
   tiny,
   large,
+  long,
   missing,
   failed,
   zero,

@@ -2,16 +2,17 @@
 
 import { fixtureHost } from "../../../js/host/fixture";
 import { createStore } from "../../../js/state/store";
+import { readStudy } from "../../../js/state/study";
 import { mountWidget } from "../../../js/views/widget";
 import { playKernel } from "./answers";
-import { CASES } from "./cases";
+import { CASES, usual } from "./cases";
 
 const query = new URLSearchParams(location.search);
 const name = query.get("case") ?? "usual";
-const traits = (CASES[name] ?? CASES.usual)?.() ?? {};
+const traits = (CASES[name] ?? usual)();
 const host = fixtureHost(traits);
 const { signal } = new AbortController();
-playKernel(host);
+playKernel(host, readStudy(traits.study)?.positions ?? 0);
 const store = createStore(host, signal);
 const places = document.querySelector("main");
 for (let view = 0; view < Number(query.get("views") ?? 1); view++) {
