@@ -2,10 +2,11 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { type Axes, type Axis, numberLabels, rowMargin } from "../draw/axes";
+import type { Painting } from "../draw/canvas";
 import { el, react, setAttributes } from "../draw/dom";
 import type { Cell, FacetLayout } from "../draw/geometry";
-import { createPlot } from "../draw/plot";
-import type { Facet } from "../state/figure";
+import { createPlot, type Plot } from "../draw/plot";
+import type { Facet, Shown } from "../state/figure";
 import {
   cellNode,
   formatNode,
@@ -20,7 +21,7 @@ import type { Study } from "../state/study";
 import { tokenLabels } from "../state/tokens";
 import { listenToCells } from "./cells";
 import type { View } from "./view";
-import { KIND_TITLES } from "./words";
+import { counted, KIND_TITLES } from "./words";
 
 /** Where a facet stands among its siblings. */
 export interface FacetFrame extends FacetLayout {
@@ -80,46 +81,52 @@ function columnAxis(study: Study, { kind, columns }: Facet, pair: number): Axis 
 }
 
 function drawFacet(
-  { store, ui, theme }: View,
+  view: View,
   facet: Facet | undefined,
   frame: FacetFrame,
-  { canvas, draw }: ReturnType<typeof createPlot>,
+  { canvas, draw }: Plot,
 ): void {
+  const { store, ui, theme } = view;
   const study = store.study.value;
-  const { shown, scale } = store.figure.value;
   if (!facet || !study || ui.width.value === 0) return;
-  const { kind, rows, columns } = facet;
+  const { shown, scale } = store.figure.value;
   const { palette } = theme.value;
-  const isFirst = frame.kinds.indexOf(kind) % frame.perLine === 0;
-  const axes: Axes = {
-    rows: { ...layerAxis(rows), title: isFirst ? "Layer" : "" },
-    columns: columnAxis(study, facet, store.pair.value),
-    left: facetMargin(rows),
+  const painting: Painting = {
+    matrix: facet,
+    colours: shown === "miss" ? palette.miss : palette.diverging,
+    scale,
+    cellWidth: frame.cellWidth,
+    cellHeight: frame.cellHeight,
+    theme: theme.value,
+    unknown: facet.unknown,
+    verified: facet.verified,
+    picked: pickedCells(store.selection.value, facet),
+  };
+  const isDrawn = draw(painting, facetAxes(study, facet, frame, store.pair.value));
+  setAttributes(canvas, {
+    "data-rows": facet.rows,
+    "data-cols": facet.columns,
+    "data-drawn": isDrawn && shown,
+    "aria-label": describe(facet, shown),
+  });
+}
+
+function facetAxes(study: Study, facet: Facet, frame: FacetFrame, pair: number): Axes {
+  const rows = layerAxis(facet.rows);
+  const isFirst = frame.kinds.indexOf(facet.kind) % frame.perLine === 0;
+  return {
+    rows: isFirst ? rows : { ...rows, title: "" },
+    columns: columnAxis(study, facet, pair),
+    left: facetMargin(facet.rows),
     cellWidth: frame.cellWidth,
     cellHeight: frame.cellHeight,
   };
-  const isDrawn = draw(
-    {
-      matrix: facet,
-      colours: shown === "miss" ? palette.miss : palette.diverging,
-      scale,
-      cellWidth: frame.cellWidth,
-      cellHeight: frame.cellHeight,
-      theme: theme.value,
-      unknown: facet.unknown,
-      verified: facet.verified,
-      picked: pickedCells(store.selection.value, facet),
-    },
-    axes,
-  );
-  setAttributes(canvas, {
-    "data-rows": rows,
-    "data-cols": columns,
-    "data-drawn": isDrawn && shown,
-    "aria-label": `${KIND_TITLES[kind]}, ${shown}: ${rows} layers by ${columns} ${
-      isHeadKind(kind) ? "heads" : "positions"
-    }. Arrow keys move, Enter picks.`,
-  });
+}
+
+function describe({ kind, rows, columns }: Facet, shown: Shown): string {
+  const across = counted(columns, isHeadKind(kind) ? "head" : "position");
+  const size = `${counted(rows, "layer")} by ${across}`;
+  return `${KIND_TITLES[kind]}, ${shown}: ${size}. Arrow keys move, Enter picks.`;
 }
 
 function* pickedCells(
@@ -138,7 +145,7 @@ function* pickedCells(
 function highlightFacet(
   { store, ui }: View,
   facet: Facet | undefined,
-  { highlight }: ReturnType<typeof createPlot>,
+  { highlight }: Plot,
 ): void {
   const place = ui.hover.value;
   const study = store.study.value;
