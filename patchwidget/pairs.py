@@ -6,7 +6,7 @@ a pair must have the same number of tokens, and so must all pairs of a study.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from typing import Any
@@ -77,10 +77,14 @@ class Pairs:
                 not one token, or a position does not exist.
         """
         clean, corrupted = _tokens(model, self.clean), _tokens(model, self.corrupted)
+        answers = _answer_ids(model, self.answers)
+        # First of all: what is not in the vocabulary has no text to be shown.
+        _check_ids(model, "clean", clean)
+        _check_ids(model, "corrupted", corrupted)
+        _check_ids(model, "answers", () if answers is None else answers)
         rows = list(zip(clean, corrupted, strict=True))
         _check_lengths(model, rows)
-        answers = _answer_ids(model, self.answers)
-        tokens = TokenPairs(
+        return TokenPairs(
             clean=torch.stack(clean),
             corrupted=torch.stack(corrupted),
             answers=answers,
@@ -89,8 +93,6 @@ class Pairs:
             text=tuple((_strings(model, a), _strings(model, b)) for a, b in rows),
             answer_text=() if answers is None else _answer_strings(model, answers),
         )
-        _check_ids(model, tokens)
-        return tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +197,12 @@ def _strings(model: Any, row: Tensor) -> list[str]:
 
 
 def _check_lengths(model: Any, rows: list[tuple[Tensor, Tensor]]) -> None:
+    n_ctx = getattr(model.cfg, "n_ctx", None)
     for number, (clean, corrupted) in enumerate(rows):
+        if n_ctx is not None and len(clean) > n_ctx:
+            raise ValueError(
+                f"prompts have {len(clean)} tokens, the model takes {n_ctx}"
+            )
         if len(clean) != len(corrupted):
             raise ValueError(
                 f"pair {number}: the clean prompt has {len(clean)} tokens, the "
@@ -281,19 +288,11 @@ def _answer_strings(model: Any, answers: Tensor) -> tuple[list[str], ...]:
     return tuple(_strings(model, row) for row in answers)
 
 
-def _check_ids(model: Any, pairs: TokenPairs) -> None:
+def _check_ids(model: Any, name: str, rows: Iterable[Tensor]) -> None:
     size = model.cfg.d_vocab
-    named = {
-        "clean": pairs.clean,
-        "corrupted": pairs.corrupted,
-        "answers": pairs.answers,
-    }
-    for name, ids in named.items():
-        if ids is not None and not bool(((ids >= 0) & (ids < size)).all()):
-            worst = int(ids.max()) if int(ids.max()) >= size else int(ids.min())
-            raise ValueError(f"{name}: token {worst} is not in a vocabulary of {size}")
-    n_ctx = getattr(model.cfg, "n_ctx", None)
-    if n_ctx is not None and pairs.clean.shape[1] > n_ctx:
-        raise ValueError(
-            f"prompts have {pairs.clean.shape[1]} tokens, the model takes {n_ctx}"
-        )
+    for ids in rows:
+        outside = ids[(ids < 0) | (ids >= size)]
+        if len(outside):
+            raise ValueError(
+                f"{name}: token {int(outside[0])} is not in a vocabulary of {size}"
+            )
