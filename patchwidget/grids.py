@@ -173,7 +173,9 @@ class Grid:
         if ax is None:
             ax = plt.subplots()[1]
         limit = float(values.abs().nan_to_num().max()) or 1.0
-        image = ax.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+        image = ax.imshow(
+            values.numpy(), cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto"
+        )
         ax.figure.colorbar(image, ax=ax, label=f"effect on {self.metric}")
         ax.set(
             ylabel=self.axes[0].capitalize(),
