@@ -42,6 +42,7 @@ export function listenToCells(
   canvas.addEventListener("keydown", onKey, { signal });
   canvas.addEventListener("focus", () => showCursor(), { signal });
   canvas.addEventListener("click", (event) => onClick(event), { signal });
+  canvas.addEventListener("mousedown", keepAddingClick, { signal });
 
   /** Only for those who come by keyboard: a pointer shows its own place. */
   function showCursor(): void {
@@ -55,8 +56,24 @@ export function listenToCells(
     const cell = at(event);
     if (!cell) return;
     visit(cell);
-    const adds = event.shiftKey || event.ctrlKey || event.metaKey;
-    actions.pick?.(cell, adds ? "toggle" : "only");
+    actions.pick?.(cell, isAdding(event) ? "toggle" : "only");
+  }
+}
+
+function isAdding(event: MouseEvent): boolean {
+  return event.shiftKey || event.ctrlKey || event.metaKey;
+}
+
+/**
+ * JupyterLab takes a shift-click anywhere in a cell's output for a selection of cells,
+ * which the next "run" would then run; a browser takes it for a selection of text.
+ */
+function keepAddingClick(event: MouseEvent): void {
+  if (!isAdding(event) || event.button !== 0) return;
+  event.preventDefault();
+  // The one default that is still wanted.
+  if (event.currentTarget instanceof HTMLElement) {
+    event.currentTarget.focus({ preventScroll: true });
   }
 }
 

@@ -127,6 +127,19 @@ describe("picking", () => {
     expect(store.selection.value).toEqual(["L1H6.z"]);
   });
 
+  test("a shift-click selects no cells of the notebook, and still focuses", () => {
+    open();
+    const canvas = gridOf("z");
+    const press = (shiftKey: boolean) => {
+      const event = new MouseEvent("mousedown", { shiftKey, cancelable: true });
+      canvas.dispatchEvent(event);
+      return event.defaultPrevented;
+    };
+    expect(press(false)).toBe(false);
+    expect(press(true)).toBe(true);
+    expect(document.activeElement).toBe(canvas);
+  });
+
   test("by keyboard: arrows move, Enter toggles, Escape clears, nothing leaks", () => {
     open({ ...TRAITS, selection: [] });
     const leaked: string[] = [];
