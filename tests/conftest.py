@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 
-# Read when transformers is first imported, so set before any test module is.
+# Read when transformers and torch are first imported: before any test module is.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# The test models are too small to share out: a second thread mostly spins, and where
+# other programs want the cores too, tests with it took ten times as long as without.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The models are tiny: a second thread only waits for the first, and on a busy machine
+# for its turn. Kernels that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items):

@@ -80,8 +80,10 @@ def _write_settings(folder: Path) -> None:
 
 
 def _environment(folder: Path) -> dict[str, str]:
+    # A kernel has the threads that a user's has, whatever the tests themselves do with.
+    inherited = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     return {
-        **os.environ,
+        **inherited,
         "JUPYTER_PATH": str(folder / "data"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
