@@ -96,7 +96,15 @@ class Notebook:
 
     def run(self, source: str, timeout: float = CELL_SECONDS) -> str:
         """Append a code cell, run it, and give the text that it printed."""
-        return self.run_cell(self.page.evaluate(APPEND, source), timeout)
+        return self.run_cell(self.append(source), timeout)
+
+    def append(self, source: str) -> int:
+        """Append a code cell without running it; its index."""
+        return self.page.evaluate(APPEND, source)
+
+    def clear_outputs(self) -> None:
+        """Take every output off the page."""
+        self._run("notebook:clear-all-cell-outputs", None, CELL_SECONDS)
 
     def _run(self, command: str, index: int | None, timeout: float) -> None:
         self.page.evaluate(START, [command, index])
