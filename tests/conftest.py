@@ -10,9 +10,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # The test models are too small to share out: a second thread mostly spins, and where
 # other programs want the cores too, tests with it took ten times as long as without.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The models are tiny: a second thread only waits for the first, and on a busy machine
-# for its turn. Kernels that tests start inherit it.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items):
