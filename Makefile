@@ -23,7 +23,8 @@ KERNELS := 7.3.0 6.31.0
 
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # How the package is built and looks in a page does not depend on TransformerLens.
-TL2_PYTEST := .venv-tl2/bin/python -m pytest --ignore=tests/packaging --ignore=tests/browser
+TL2_IGNORES := $(addprefix --ignore=tests/,packaging browser benchmarks)
+TL2_PYTEST := .venv-tl2/bin/python -m pytest $(TL2_IGNORES)
 BUNDLE := patchwidget/static/widget.js
 BUNDLE_SOURCES := $(shell find js -name '*.ts' -o -name '*.css' -o -name 'build.mjs') package.json
 LAB := .venv/bin/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
