@@ -193,7 +193,9 @@ class PatchStudy:
                 step = next(running, None)
                 if step is None:
                     return
-                self._learn(step.found)
+                # Nothing found is for listeners the end, and most steps find nothing.
+                if step.found:
+                    self._learn(step.found)
                 yield Progress(known + step.done, len(nodes), step.found)
         finally:
             self._learn(())
