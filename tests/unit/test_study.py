@@ -1,0 +1,608 @@
+"""A study leaves everything as it found it, whatever is asked of it and however it ends."""
+
+from __future__ import annotations
+
+import importlib
+import random
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+from toy_models import STYLES, random_model
+
+from patchwidget import Head, Node, Pairs, PatchStudy
+from patchwidget.hooks import HookedModel
+from patchwidget.nodes import KINDS
+
+NODES = [Head(0, 1), Head(1, 2, "q"), Head(0, 0, "k", 3), Node("resid_pre", 1, pos=4)]
+
+
+@pytest.fixture
+def own_model():
+    """A model that a test may change."""
+    return random_model(STYLES[-1])
+
+
+@contextmanager
+def left_alone(model):
+    """Whatever happens inside, model, grad mode and random numbers are as before."""
+
+    def state():
+        hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+        return {
+            "hooks": [
+                (name, kind, dict(getattr(module, kind)))
+                for name, module in model.named_modules()
+                for kind in hooks
+            ],
+            "mode": [(name, module.training) for name, module in model.named_modules()],
+            "flags": [p.requires_grad for p in model.parameters()],
+            "weights": [(p.data_ptr(), p._version) for p in model.parameters()],
+            "gradients": [p.grad for p in model.parameters()],
+            "dtype": [(p.dtype, p.device) for p in model.parameters()],
+            "grad mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+            "torch": torch.get_rng_state().tolist(),
+            "python": random.getstate(),
+            "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002 - the global one
+        }
+
+    # Both libraries leave hooks of their own behind at the first forward.
+    with torch.no_grad():
+        model(torch.ones(1, 2, dtype=torch.long))
+    before = state()
+    yield
+    after = state()
+    for what, value in before.items():
+        assert after[what] == value, what
+
+
+def interrupting(at):
+    """A metric that a Ctrl-C hits at its `at`-th call."""
+    calls = []
+
+    def metric(logits):
+        calls.append(1)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return logits[:, -1, 5] - logits[:, -1, 7]
+
+    return metric
+
+
+def study_of(model, tokens, **options):
+    return PatchStudy(model, *tokens, **options)
+
+
+def without_answers(model, tokens, **options):
+    return PatchStudy(model, *tokens[:2], **options)
+
+
+def failing_in_the_model(study, tokens):
+    def broken(site, layer, value):
+        if (site, layer) == ("mlp_out", 1):
+            raise KeyboardInterrupt
+        return value
+
+    HookedModel(study.model).run(tokens[0], broken)
+
+
+CALLS = {
+    "construct": (None, study_of),
+    "construct by hooks": (None, lambda *given: by_hooks(*given)),  # noqa: PLW0108 - defined below
+    "estimate every kind": (
+        None,
+        lambda m, t: list(map(study_of(m, t).estimate, KINDS)),
+    ),
+    "estimate by hooks": (None, lambda m, t: by_hooks(m, t).estimate("resid_mid")),
+    "exact nodes": (None, lambda m, t: study_of(m, t).exact(NODES)),
+    "exact by hooks": (None, lambda m, t: by_hooks(m, t).exact(NODES)),
+    "reversed": (None, lambda m, t: study_of(m, t).reversed().exact(NODES)),
+    "attention": (None, lambda m, t: study_of(m, t).attention([Head(0, 0)])),
+    "closed halfway": (None, lambda m, t: halfway(study_of(m, t))),
+    "closed halfway by hooks": (None, lambda m, t: halfway(by_hooks(m, t))),
+    "unequal lengths": (
+        ValueError,
+        lambda m, t: PatchStudy(m, "so Mary", "so John gave"),
+    ),
+    "answer of two tokens": (
+        ValueError,
+        lambda m, t: PatchStudy(m, "so", "to", ("Mary", " John")),
+    ),
+    "NaN metric": (
+        ValueError,
+        lambda m, t: without_answers(m, t, metric=lambda x: x[:, -1, 0] * torch.nan),
+    ),
+    "metric of a wrong shape": (
+        ValueError,
+        lambda m, t: without_answers(m, t, metric=lambda logits: logits[0]),
+    ),
+    "metric without a gradient": (
+        ValueError,
+        lambda m, t: without_answers(
+            m, t, metric=lambda x: x.detach()[:, -1, 0]
+        ).estimate("z"),
+    ),
+    "the same by hooks": (
+        ValueError,
+        lambda m, t: by_hooks(m, t[:2], metric=lambda x: x.detach()[:, -1, 0]).estimate(
+            "z"
+        ),
+    ),
+    "metric that raises": (
+        ZeroDivisionError,
+        lambda m, t: without_answers(m, t, metric=lambda logits: 1 / 0),
+    ),
+    "equal metrics": (
+        ValueError,
+        lambda m, t: PatchStudy(m, t[0], t[0], t[2]).estimate("z").values,
+    ),
+    "unknown kind": (ValueError, lambda m, t: study_of(m, t).estimate("zz")),
+    "unknown method": (ValueError, lambda m, t: study_of(m, t).estimate("z", "at")),
+    "unknown direction": (ValueError, lambda m, t: study_of(m, t, direction="up")),
+    "head out of range": (IndexError, lambda m, t: study_of(m, t).exact([Head(0, 3)])),
+    "interrupt in the metric": (
+        KeyboardInterrupt,
+        lambda m, t: without_answers(m, t, metric=interrupting(2)),
+    ),
+    "interrupt in an estimate": (
+        KeyboardInterrupt,
+        lambda m, t: without_answers(m, t, metric=interrupting(3)).estimate("z"),
+    ),
+    "interrupt in a patch": (
+        KeyboardInterrupt,
+        lambda m, t: without_answers(m, t, metric=interrupting(4)).exact("z"),
+    ),
+    "interrupt in an estimate by hooks": (
+        KeyboardInterrupt,
+        lambda m, t: by_hooks(m, t[:2], metric=interrupting(3)).estimate("z"),
+    ),
+    "interrupt in a patch by hooks": (
+        KeyboardInterrupt,
+        lambda m, t: by_hooks(m, t[:2], metric=interrupting(4)).exact("z"),
+    ),
+    "interrupt with hooks on": (
+        KeyboardInterrupt,
+        lambda m, t: failing_in_the_model(by_hooks(m, t), t),
+    ),
+}
+
+
+def by_hooks(model, tokens, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("patchwidget.study._engine", lambda m, _: (HookedModel(m), None))
+        return PatchStudy(model, *tokens, **options)
+
+
+def halfway(study):
+    steps = study.steps("exact", list(study.extent.nodes("z")))
+    next(steps)
+    next(steps)
+    steps.close()
+
+
+@pytest.mark.parametrize("mode", ["grad", "no grad", "inference"])
+@pytest.mark.parametrize("name", CALLS)
+def test_everything_is_left_as_it_was(model, tokens, name, mode):
+    error, call = CALLS[name]
+    modes = {
+        "grad": torch.enable_grad,
+        "no grad": torch.no_grad,
+        "inference": torch.inference_mode,
+    }
+    with modes[mode](), left_alone(model):
+        if error is None:
+            call(model, tokens)
+        else:
+            with pytest.raises(error):
+                call(model, tokens)
+
+
+def test_a_step_leaves_no_mode_behind(model, tokens):
+    """A cell that runs between two steps finds its own grad mode, and no hooks."""
+    for study in (study_of(model, tokens), by_hooks(model, tokens)):
+        steps = study.steps("exact", NODES)
+        with torch.inference_mode(), left_alone(model):
+            next(steps)
+            assert torch.is_inference_mode_enabled()
+        with torch.enable_grad(), left_alone(model):
+            next(steps)
+            assert torch.is_grad_enabled()
+        steps.close()
+
+
+@pytest.mark.parametrize("engine", [study_of, by_hooks])
+def test_numbers_do_not_depend_on_the_callers_grad_mode(model, tokens, engine):
+    def numbers():
+        study = engine(model, tokens)
+        grids = [study.estimate(kind).raw for kind in ("z", "q", "resid_mid")]
+        effects = [effect.raw for effect in study.exact(NODES).values()]
+        return [*grids, *effects, *study.baselines]
+
+    expected = numbers()
+    torch.set_grad_enabled(False)
+    try:
+        off = numbers()
+    finally:
+        torch.set_grad_enabled(True)
+    with torch.inference_mode():
+        inference = numbers()
+    for other in (off, inference):
+        for one, two in zip(expected, other, strict=True):
+            assert torch.equal(one, two)
+
+
+def test_results_from_inference_mode_can_be_used_outside(model, tokens):
+    with torch.inference_mode():
+        study = study_of(model, tokens)
+        grid, effects = study.estimate("z"), study.exact(NODES)
+    weight = torch.ones((), requires_grad=True)
+    (weight * grid.raw).sum().backward()
+    (weight * effects[NODES[0]].raw).sum().backward()
+    assert weight.grad is not None
+    # And a study made there goes on outside.
+    expected = study_of(model, tokens).exact([Head(1, 0)])[Head(1, 0)]
+    assert_close(study.exact([Head(1, 0)])[Head(1, 0)].raw, expected.raw)
+
+
+def test_frozen_weights_change_nothing(own_model, tokens):
+    expected = study_of(own_model, tokens).estimate("q").raw
+    own_model.requires_grad_(False)
+    for engine in (study_of, by_hooks):
+        with left_alone(own_model):
+            assert_close(engine(own_model, tokens).estimate("q").raw, expected)
+
+
+def test_forms_of_construction(model, tokens):
+    clean, corrupted, answers = tokens
+    expected = PatchStudy(model, Pairs(clean, corrupted, answers=answers))
+    for study in (
+        PatchStudy(model, clean, corrupted, answers),
+        PatchStudy(model, clean, corrupted=corrupted, answers=answers),
+    ):
+        assert torch.equal(study.baselines[0], expected.baselines[0])
+    assert expected.notice is None
+    assert (expected.direction, expected.metric) == ("denoising", "logit_diff")
+    assert len(expected.pairs) == 3
+    words = PatchStudy(model, "so Mary gave", "so John gave", (" Mary", " John"))
+    assert words.extent.n_pos == 5
+    text = repr(words)
+    assert "1 pairs of 5 tokens, denoising, logit_diff: clean" in text
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda m, t: PatchStudy(m, t[0]), "the corrupted prompts are missing"),
+        (
+            lambda m, t: PatchStudy(m, Pairs(t[0], t[1]), answers=t[2]),
+            "either a Pairs, or prompts and answers, not both",
+        ),
+        (
+            lambda m, t: PatchStudy(m, Pairs(t[0], t[1]), t[1]),
+            "either a Pairs, or prompts and answers, not both",
+        ),
+        (
+            lambda m, t: PatchStudy(m, *t, direction="sideways"),
+            "unknown direction 'sideways': choose 'denoising'",
+        ),
+    ],
+)
+def test_constructions_that_make_no_study(model, tokens, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(model, tokens)
+
+
+class Impostor(nn.Linear):
+    pass
+
+
+@pytest.mark.parametrize("stranger", [Impostor(2, 3), None, "gpt2"])
+def test_other_models_are_told_what_is_supported(tokens, stranger):
+    message = f"is a {type(stranger).__name__}.*HookedTransformer.*TransformerBridge"
+    with pytest.raises(TypeError, match=message):
+        PatchStudy(stranger, *tokens)
+
+
+def test_a_subclass_is_still_a_model(own_model, tokens):
+    expected = study_of(own_model, tokens).estimate("z").raw
+    cls = type(own_model)
+    own_model.__class__ = type("Mine", (cls,), {})
+    study = study_of(own_model, tokens)
+    assert study.notice is None
+    assert torch.equal(study.estimate("z").raw, expected)
+
+
+def test_reversed_is_the_other_direction_of_the_same_runs(study, model, tokens):
+    other = study.reversed()
+    assert other.direction == "noising"
+    assert other.reversed() is study
+    assert study.reversed() is other
+    assert other._runs.clean is study._runs.clean
+    assert other._runs.corrupted is study._runs.corrupted
+    fresh = study_of(model, tokens, direction="noising")
+    assert other.scale == fresh.scale == -study.scale
+    assert torch.equal(other.estimate("z").raw, fresh.estimate("z").raw)
+    assert_close(other.exact(NODES)[NODES[0]].raw, fresh.exact(NODES)[NODES[0]].raw)
+    assert not study.verified, "each direction knows its own effects"
+    assert all(
+        torch.equal(a, b) for a, b in zip(study.baselines, other.baselines, strict=True)
+    )
+
+
+def test_exact_takes_nodes_names_and_kinds(model, tokens):
+    pairs = Pairs(*tokens[:2], answers=tokens[2], labels={"S2": 3})
+    study = PatchStudy(model, pairs)
+    node = Head(0, 0, "k", 3)
+    by_node = study.exact(node)
+    assert list(by_node) == [node]
+    assert study.exact("L0H0.k@S2")[node] is by_node[node]
+    assert study.exact(["0.0.k@3", Head(1, 1)])[node] is by_node[node]
+    assert study.node("L0H0.k@S2") == node
+    grid = study.exact("z")
+    assert grid.raw.shape == (3, 2, 3)
+    for node in study.extent.nodes("z"):
+        assert_close(grid.raw[(..., *node.cell)], study.exact(node)[node].raw)
+    assert study.exact("attn.hook_v", by="pos").raw.shape == (3, 2, 7, 3)
+    assert set(study.exact([])) == set()
+
+
+def test_asking_twice_gives_each_node_once_in_the_order_asked(study):
+    nodes = [Head(1, 2), Head(0, 1, "q"), Head(1, 2), Head(0, 0)]
+    effects = study.exact(nodes)
+    assert list(effects) == [Head(1, 2), Head(0, 1, "q"), Head(0, 0)]
+    assert repr(effects).splitlines()[0].startswith("L1H2.z: effect ")
+    assert repr(study.exact([])) == "no effects"
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "message"),
+    [
+        (lambda s: s.exact([Head(2, 0)]), IndexError, "no layer 2, only 0 to 1"),
+        (lambda s: s.exact([Head(0, 3)]), IndexError, "no head 3, only 0 to 2"),
+        (lambda s: s.exact(["L0.resid_pre@7"]), IndexError, "no pos 7, only 0 to 6"),
+        (lambda s: s.exact("zz"), ValueError, "unknown kind 'zz'"),
+        (lambda s: s.exact(["z"]), ValueError, "'z' is not a node"),
+        (lambda s: s.exact([3]), TypeError, "3 is not a node: use Node, Head or a"),
+        (lambda s: s.exact("z", by="dest"), ValueError, "z cannot be had by 'dest'"),
+        (lambda s: s.exact([Head(0, 0)], by="pos"), ValueError, "by='pos' cuts a kind"),
+        (lambda s: s.exact("L0H0.q@S2"), ValueError, "no position named 'S2'"),
+        (lambda s: s.estimate("zz"), ValueError, "unknown kind 'zz'"),
+        (lambda s: s.estimate("z", "atp2"), ValueError, "unknown method 'atp2'.* atp"),
+        (lambda s: s.estimate("z", by="src"), ValueError, "cannot be had by 'src'"),
+        (lambda s: s.known("zz"), ValueError, "unknown kind 'zz'"),
+        (lambda s: s.steps("all", []), ValueError, "unknown computation 'all'"),
+        (lambda s: s.attention(["L0.resid_pre@1"]), ValueError, "not part of a head"),
+        (lambda s: s.attention([]), ValueError, "no head is named"),
+        (lambda s: s.attention(["L0H9"]), IndexError, "no head 9"),
+    ],
+)
+def test_what_cannot_be_asked(study, ask, error, message):
+    with left_alone(study.model), pytest.raises(error, match=message):
+        ask(study)
+    assert not study.verified
+
+
+@pytest.mark.parametrize("kind", ["z", "q", "k", "v", "pattern"])
+def test_attention_is_the_models_own(study, model, tokens, kind):
+    found = study.attention([Node(kind, 1, head=2), Head(1, 2), Head(0, 0)])
+    assert found.heads == ((1, 2), (0, 0))
+    for ours, prompts in ((found.clean, tokens[0]), (found.corrupted, tokens[1])):
+        with torch.no_grad():
+            cache = model.run_with_cache(prompts)[1]
+        for i, (layer, head) in enumerate(found.heads):
+            theirs = cache[f"blocks.{layer}.attn.hook_pattern"][:, head]
+            assert_close(ours[i], theirs)
+
+
+def test_closing_keeps_what_is_finished_and_going_on_runs_the_rest(
+    study, model, tokens, monkeypatch
+):
+    nodes = [Node(kind, 0, head=0) for kind in ("k", "pattern", "q", "v", "z")]
+    steps = study.steps("exact", nodes)
+    seen = [next(steps)]
+    assert (seen[0].done, seen[0].total) == (0, 5)
+    while seen[-1].done < 2:
+        seen.append(next(steps))
+    steps.close()
+    finished = set(study.verified)
+    assert len(finished) == 2
+    assert finished == {effect.node for step in seen for effect in step.found}
+    ran = []
+    real = study._runs.metric.values
+
+    class Counting:
+        name = study._runs.metric.name
+        answers = study._runs.metric.answers
+
+        @staticmethod
+        def values(readout, copies=1):
+            ran.append(copies)
+            return real(readout, copies)
+
+    study._runs.__dict__["metric"] = Counting()
+    rest = list(study.steps("exact", nodes))
+    assert sum(ran) == 3, "the two that are known are not run again"
+    assert (rest[0].done, rest[-1].done, rest[-1].total) == (2, 5, 5)
+    assert [step.done for step in rest] == sorted(step.done for step in rest)
+    assert len(list(study.steps("exact", nodes))) == 1, "nothing left to do"
+    fresh = study_of(model, tokens).exact(nodes)
+    for node in nodes:
+        assert_close(study.verified[node].raw, fresh[node].raw)
+
+
+def test_an_interrupt_keeps_what_is_finished(model, tokens):
+    # Calls: base, source, then one a node; kinds run in the order of their names.
+    study = without_answers(model, tokens, metric=interrupting(6))
+    nodes = [Node(kind, 0, head=0) for kind in ("k", "pattern", "q", "v", "z")]
+    with pytest.raises(KeyboardInterrupt):
+        study.exact(nodes)
+    assert list(study.verified) == nodes[:3]
+    assert len(study.exact(nodes)) == 5, "asked again, it goes on"
+
+
+def test_a_step_is_at_most_a_layer_of_a_batch(study, monkeypatch):
+    """Small batches: every cancel is answered soon, and the numbers stay the same."""
+    expected = study.exact("z", by="pos")
+    sweep = importlib.import_module("patchwidget.exact.sweep")
+    monkeypatch.setattr(sweep, "ROWS_PER_BATCH", 1)
+    again = PatchStudy(
+        study.model, *[study.pairs.clean, study.pairs.corrupted], study.pairs.answers
+    )
+    steps = list(again.steps("exact", list(again.extent.nodes("z", "pos"))))
+    assert max(len(step.found) for step in steps) == 1
+    assert_close(again.known("z", "pos").raw, expected.raw)
+
+
+@pytest.mark.parametrize("engine", [study_of, by_hooks])
+def test_subscribers_hear_of_every_effect_once(model, tokens, engine):
+    study = engine(model, tokens)
+    heard = []
+    unsubscribe = study.subscribe(heard.append)
+    study.exact(NODES)
+    study.exact(NODES)
+    assert sorted(str(e.node) for found in heard for e in found) == sorted(
+        map(str, NODES)
+    )
+    assert heard[-1] == ()
+    assert heard.count(()) == 2, "only at the end of each of the two"
+    unsubscribe()
+    unsubscribe()
+    study.exact([Head(1, 1)])
+    assert sum(map(len, heard)) == len(NODES)
+
+
+@contextmanager
+def dropping(model, rate):
+    module = next((m for m in model.modules() if isinstance(m, nn.Dropout)), None)
+    if module is None:
+        # TransformerLens 2 models have none; a user's own may.
+        module = nn.Dropout(rate)
+        model.blocks[0].add_module("drop", module)
+    module.p = rate
+    module.train()
+    yield module
+    module.eval()
+
+
+def test_dropout_is_refused(own_model, tokens):
+    study = study_of(own_model, tokens)
+    with dropping(own_model, 0.25) as module:
+        name = next(n for n, m in own_model.named_modules() if m is module)
+        for ask in (
+            lambda: study_of(own_model, tokens),
+            lambda: study.estimate("z"),
+            lambda: study.exact(NODES),
+        ):
+            with left_alone(own_model), pytest.raises(ValueError, match="25%") as e:
+                ask()
+            assert name in str(e.value)
+            assert "call model.eval() first" in str(e.value)
+    study.exact(NODES)
+
+
+def test_dropout_at_rate_zero_is_no_dropout(own_model, tokens):
+    with dropping(own_model, 0.0) as module:
+        assert study_of(own_model, tokens).notice is None
+        assert module.training, "left in train mode"
+
+
+def test_functional_dropout_is_refused_too(own_model, tokens):
+    """transformers' newer families drop attention by a rate kept as a number."""
+    own_model.eval()
+    own_model.blocks[0].attention_dropout = 0.5
+    study_of(own_model, tokens)
+    own_model.blocks[0].training = True
+    with pytest.raises(ValueError, match="drops 50% at random"):
+        study_of(own_model, tokens)
+
+
+@pytest.mark.parametrize("engine", [study_of, by_hooks])
+@pytest.mark.parametrize("how", ["in place", "replaced"])
+def test_changed_weights_are_noticed(own_model, tokens, engine, how):
+    study = engine(own_model, tokens)
+    study.exact([Head(0, 0)])
+    steps = study.steps("exact", NODES)
+    next(steps)
+    weight = next(own_model.parameters())
+    with torch.no_grad():
+        if how == "in place":
+            weight.mul_(1.5)
+        else:
+            weight.data = weight.data * 1.5
+    for ask in (
+        lambda: study.exact(NODES),
+        lambda: study.estimate("z"),
+        lambda: next(steps),
+        lambda: study.reversed().estimate("z"),
+    ):
+        with pytest.raises(RuntimeError, match="weights or hooks changed"):
+            ask()
+    assert list(study.verified) == [Head(0, 0)], "what was known before is kept"
+    engine(own_model, tokens).exact(NODES)
+
+
+def halve(value, hook):
+    return 0.5 * value
+
+
+HOOK = "blocks.0.attn.hook_z"
+
+
+def test_a_hook_of_the_users_stays_in_force(own_model, tokens):
+    node = Head(1, 2)
+    unhooked = study_of(own_model, tokens).exact([node])[node].raw
+    own_model.add_hook(HOOK, halve)
+    study = study_of(own_model, tokens)
+    assert "which is slower: the model carries hooks (" in study.notice
+    clean, corrupted, answers = tokens
+
+    def value(logits):
+        return (logits[:, -1].gather(1, answers) * torch.tensor([1, -1])).sum(1)
+
+    with torch.no_grad():
+        for ours, prompts in zip(study.baselines, (clean, corrupted), strict=True):
+            assert_close(ours, value(own_model(prompts)))
+        source = own_model.run_with_cache(clean)[1]["blocks.1.attn.hook_z"]
+
+        def patch(z, hook):
+            z = z.clone()
+            z[:, :, 2] = source[:, :, 2]
+            return z
+
+        patched = own_model.run_with_hooks(
+            corrupted, fwd_hooks=[("blocks.1.attn.hook_z", patch)]
+        )
+        expected = value(patched) - value(own_model(corrupted))
+    with left_alone(own_model):
+        raw = study.exact([node])[node].raw
+        grid = study.estimate("z")
+    assert_close(raw, expected)
+    assert not torch.allclose(raw, unhooked)
+    assert float(grid.raw.abs().min()) > 0
+    with torch.no_grad():
+        assert_close(value(own_model(clean)), study.baselines[0])
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "replaced"])
+def test_hooks_that_change_later_are_noticed(own_model, tokens, change):
+    if change != "added":
+        own_model.add_hook(HOOK, halve)
+    study = study_of(own_model, tokens)
+    study.exact([Head(1, 1)])
+    if change != "added":
+        own_model.reset_hooks()
+    if change != "removed":
+        own_model.add_hook(HOOK, lambda value, hook: 3 * value)
+    for ask in (lambda: study.exact([Head(1, 2)]), lambda: study.estimate("z")):
+        with pytest.raises(RuntimeError, match="weights or hooks changed"):
+            ask()
+
+
+def test_our_own_hooks_do_not_count_as_changes(model, tokens):
+    study = by_hooks(model, tokens)
+    study.estimate("z")
+    study.exact(NODES)
+    study.estimate("q")
