@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from patchwidget.decoder import blocks
-from patchwidget.decoder.weights import Attention, Layer, Weights
+from patchwidget.decoder.weights import Attention, Layer, Mlp, Norm, Weights
 from patchwidget.nodes import Node
 from patchwidget.runs import Activations
 
@@ -51,11 +52,14 @@ def change(
     if kind in ("resid_pre", "resid_mid", "resid_post"):
         stream = _replaced(base[kind, layer], values[kind, layer], nodes)
         return Change(stream, layer, kind)
+    block = weights.layers[layer]
     if kind in ("mlp_out", "neuron"):
-        written = _MLP_WRITES[kind](weights.layers[layer], base, values, nodes)
+        written = _mlp_writes(block, base, values, nodes)
         return Change(base["resid_post", layer] + written, layer, "resid_post")
-    written = _attention_writes(weights.layers[layer].attn, base, values, nodes)
-    return Change(base["resid_mid", layer] + written, layer, "resid_mid")
+    written = _attention_writes(block, base, values, nodes)
+    # In a parallel block, and without an MLP, nothing reads the stream in between.
+    site = "resid_mid" if ("resid_mid", layer) in base else "resid_post"
+    return Change(base[site, layer] + written, layer, site)
 
 
 def _replaced(base: Tensor, values: Tensor, nodes: Sequence[Node]) -> Tensor:
@@ -74,43 +78,39 @@ def _difference(base: Tensor, values: Tensor, nodes: Sequence[Node]) -> Tensor:
     return copies
 
 
-def _mlp_out_write(
-    layer: Layer,  # noqa: ARG001 - one form for both
-    base: Activations,
-    values: Activations,
-    nodes: Sequence[Node],
+def _mlp_writes(
+    block: Layer, base: Activations, values: Activations, nodes: Sequence[Node]
 ) -> Tensor:
-    place = "mlp_out", nodes[0].layer
-    return _difference(base[place], values[place], nodes)
-
-
-def _neuron_write(
-    layer: Layer, base: Activations, values: Activations, nodes: Sequence[Node]
-) -> Tensor:
-    place = "neuron", nodes[0].layer
-    written = base["resid_post", nodes[0].layer].new_zeros(
-        len(nodes), *base["resid_post", nodes[0].layer].shape
-    )
-    for copy, node in zip(written, nodes, strict=True):
-        step = values[place][node.index] - base[place][node.index]
-        copy[:, node.pos] = step[:, None] * layer.mlp.W_out[node.neuron]
-    return written
-
-
-_MLP_WRITES: dict[
-    str, Callable[[Layer, Activations, Activations, Sequence[Node]], Tensor]
-] = {"mlp_out": _mlp_out_write, "neuron": _neuron_write}
+    """Change of what the MLP writes, `[n, B, T, d]`."""
+    kind, layer = nodes[0].kind, nodes[0].layer
+    if kind == "mlp_out":
+        return _difference(base[kind, layer], values[kind, layer], nodes)
+    mlp = cast("Mlp", block.mlp)
+    active = base[kind, layer]
+    steps = active.new_zeros(len(nodes), *base["resid_post", layer].shape)
+    for step, node in zip(steps, nodes, strict=True):
+        change = values[kind, layer][node.index] - active[node.index]
+        step[:, node.pos] = change[:, None] * mlp.W_out[node.neuron]
+    return _through(block.ln2_post, blocks.excite(mlp, active), steps)
 
 
 def _attention_writes(
-    attn: Attention, base: Activations, values: Activations, nodes: Sequence[Node]
+    block: Layer, base: Activations, values: Activations, nodes: Sequence[Node]
 ) -> Tensor:
     """Change of what attention writes, `[n, B, T, d]`."""
     kind, layer = nodes[0].kind, nodes[0].layer
     if kind == "attn_out":
         return _difference(base[kind, layer], values[kind, layer], nodes)
-    writes = [_head_write(attn, base, values, node) for node in nodes]
-    return torch.stack(writes)
+    attn = block.attn
+    steps = torch.stack([_head_write(attn, base, values, node) for node in nodes])
+    return _through(block.ln1_post, blocks.write(attn, base["z", layer]), steps)
+
+
+def _through(norm: Norm | None, out: Tensor, steps: Tensor) -> Tensor:
+    """Changes of a write as the stream sees them: norm(out + step) - norm(out)."""
+    if norm is None:
+        return steps
+    return blocks.normalise(norm, out + steps) - blocks.normalise(norm, out)
 
 
 def _head_write(
@@ -165,14 +165,14 @@ def _v_step(attn: Attention, runs: _OneLayer, heads: slice) -> Tensor:
 def _q_step(attn: Attention, runs: _OneLayer, heads: slice) -> Tensor:
     n_heads = attn.W_Q.shape[0]
     k = blocks.spread(runs.of("k"), n_heads)[:, :, heads]
-    pattern = blocks.attend(runs.patched()[:, :, heads], k, attn.scale)
+    pattern = blocks.attend(attn, runs.patched()[:, :, heads], k)
     return _pattern_change(runs, pattern, heads, n_heads)
 
 
 def _k_step(attn: Attention, runs: _OneLayer, heads: slice) -> Tensor:
     n_heads = attn.W_Q.shape[0]
     k = blocks.spread(runs.patched(), n_heads)[:, :, heads]
-    pattern = blocks.attend(runs.of("q")[:, :, heads], k, attn.scale)
+    pattern = blocks.attend(attn, runs.of("q")[:, :, heads], k)
     return _pattern_change(runs, pattern, heads, n_heads)
 
 

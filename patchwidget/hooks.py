@@ -7,6 +7,7 @@ an edit through a dead hook changes nothing and would pass for "no effect".
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,8 +81,13 @@ class HookedModel:
             n_heads=cfg.n_heads,
             n_kv_heads=getattr(cfg, "n_key_value_heads", None) or cfg.n_heads,
             n_pos=n_pos,
-            d_mlp=getattr(cfg, "d_mlp", None) or 0,
+            d_mlp=self._d_mlp(),
         )
+
+    def _d_mlp(self) -> int:
+        # A Bridge's configuration may name another width than its matrices have.
+        mlp = getattr(self.model.blocks[0], "mlp", None)
+        return 0 if mlp is None else int(mlp.W_out.shape[0])
 
     @property
     def places(self) -> list[Place]:
@@ -184,12 +190,12 @@ def user_hooks(model: Any) -> dict[str, tuple[int, ...]]:
 def _hooks_of(module: Any) -> dict[int, Hook]:
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
     hooks = {id_: hook for kind in kinds for id_, hook in getattr(module, kind).items()}
-    # TransformerLens and transformers leave hooks of their own on other modules at the
-    # first forward; on a hook point every hook was asked for.
-    if type(module).__name__ == "HookPoint":
-        return hooks
     return {id_: hook for id_, hook in hooks.items() if not _is_theirs(hook)}
 
 
 def _is_theirs(hook: Hook) -> bool:
+    """Whether a library put the hook there: both do, most at the first forward."""
+    if getattr(hook, "__qualname__", "").startswith("HookPoint.add_hook"):
+        # A wrapper of TransformerLens; what it wraps tells who asked for it.
+        hook = inspect.getclosurevars(hook).nonlocals.get("hook", hook)
     return str(hook.__module__).startswith(_LIBRARIES)

@@ -62,7 +62,7 @@ def random_model(
         return make(style, **shape)
 
 
-def _noisy(model):
+def noisy(model):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -84,7 +84,7 @@ def _bridge(style, *, n_layers, n_heads, d_head, d_mlp, n_ctx):
         eos_token_id=0,
     )
     with tempfile.TemporaryDirectory() as folder:
-        _noisy(GPT2LMHeadModel(config)).save_pretrained(folder)
+        noisy(GPT2LMHeadModel(config)).save_pretrained(folder)
         tokenizer().save_pretrained(folder)
         model = TransformerBridge.boot_transformers(folder, device="cpu")
     if style == "compatible":
@@ -108,7 +108,7 @@ def _hooked(style, *, n_layers, n_heads, d_head, d_mlp, n_ctx):
         normalization_type="LNPre" if style == "LNPre" else "LN",
         device="cpu",
     )
-    model = _noisy(HookedTransformer(config, tokenizer=tokenizer()))
+    model = noisy(HookedTransformer(config, tokenizer=tokenizer()))
     if style == "folded":
         state = {name: value.clone() for name, value in model.state_dict().items()}
         model.load_and_process_state_dict(state)

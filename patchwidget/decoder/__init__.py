@@ -1,8 +1,9 @@
 """One pure decoder over weights borrowed from the user's model."""
 
 from patchwidget.decoder.agreement import disagreement
+from patchwidget.decoder.borrow import borrow, model_class
 from patchwidget.decoder.decoder import Decoder, StreamReadout, Tap, untouched
-from patchwidget.decoder.weights import UncoveredError, Weights, borrow, model_class
+from patchwidget.decoder.weights import UncoveredError, Weights
 
 __all__ = [
     "Decoder",

@@ -8,21 +8,45 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from patchwidget.decoder.weights import Attention, Mlp, Norm
 
 
-def normalise(norm: Norm, stream: Tensor) -> Tensor:
-    """LayerNorm; half precision is normalised in single, as both model classes do."""
-    # The fused kernel in one pass; its variance is the biased one, as in the models.
+def normalise(norm: Norm | None, stream: Tensor) -> Tensor:
+    """LayerNorm or RMSNorm; half precision is normalised in single, as in the models."""
+    if norm is None:
+        return stream
     dtype = stream.dtype
     wide = stream.float() if dtype in (torch.float16, torch.bfloat16) else stream
-    weight = None if norm.weight is None else norm.weight.to(wide.dtype)
-    bias = None if norm.bias is None else norm.bias.to(wide.dtype)
-    normal = torch.nn.functional.layer_norm(
-        wide, wide.shape[-1:], weight, bias, norm.eps
-    )
+    weight = None if norm.weight is None else norm.weight.to(wide.dtype) + norm.offset
+    if norm.centred:
+        bias = None if norm.bias is None else norm.bias.to(wide.dtype)
+        normal = functional.layer_norm(wide, wide.shape[-1:], weight, bias, norm.eps)
+    else:
+        normal = functional.rms_norm(wide, wide.shape[-1:], weight, norm.eps)
     return normal.to(dtype)
+
+
+def rotate(attn: Attention, vectors: Tensor, norm: Norm | None) -> Tensor:
+    """Queries or keys `[N, T, H, d_head]` as the scores read them: normed, rotated."""
+    vectors = normalise(norm, vectors)
+    if attn.rotary is None:
+        return vectors
+    cos, sin = (
+        part[:, None].to(vectors) for part in attn.rotary.table(vectors.shape[1])
+    )
+    turned, rest = vectors[..., : cos.shape[-1]], vectors[..., cos.shape[-1] :]
+    quarter = _quarter_turn(turned, adjacent=attn.rotary.adjacent)
+    return torch.cat([turned * cos + quarter * sin, rest], -1)
+
+
+def _quarter_turn(vectors: Tensor, *, adjacent: bool) -> Tensor:
+    if adjacent:
+        first, second = vectors[..., ::2], vectors[..., 1::2]
+        return torch.stack([-second, first], -1).flatten(-2)
+    first, second = vectors.chunk(2, -1)
+    return torch.cat([-second, first], -1)
 
 
 def project(stream: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -40,12 +64,23 @@ def write(attn: Attention, z: Tensor) -> Tensor:
     return torch.einsum("nthe,hed->ntd", z, attn.W_O) + attn.b_O
 
 
-def attend(q: Tensor, k: Tensor, scale: float) -> Tensor:
-    """Causal attention pattern `[N, H, T, T]` of matching query and key heads."""
-    scores = torch.einsum("nihe,njhe->nhij", q, spread(k, q.shape[2])) * scale
+def attend(attn: Attention, q: Tensor, k: Tensor) -> Tensor:
+    """Attention pattern `[N, h, T, T]` of some query heads and their KV heads.
+
+    Queries and keys are the nodes: neither normed nor rotated yet.
+    """
+    q, k = rotate(attn, q, attn.q_norm), rotate(attn, k, attn.k_norm)
+    scores = torch.einsum("nihe,njhe->nhij", q, spread(k, q.shape[2])) * attn.scale
+    scores = cap(scores, attn.soft_cap)
+    return scores.masked_fill(_hidden(attn, scores), float("-inf")).softmax(-1)
+
+
+def _hidden(attn: Attention, scores: Tensor) -> Tensor:
+    """What a destination does not see: the future, and what lies before its window."""
     length = scores.shape[-1]
-    future = torch.ones(length, length, dtype=torch.bool, device=q.device).triu(1)
-    return scores.masked_fill(future, float("-inf")).softmax(-1)
+    every = torch.ones(length, length, dtype=torch.bool, device=scores.device)
+    hidden = every.triu(1)
+    return hidden if attn.window is None else hidden | every.tril(-attn.window)
 
 
 def spread(kv: Tensor, n_heads: int) -> Tensor:
@@ -56,4 +91,16 @@ def spread(kv: Tensor, n_heads: int) -> Tensor:
 
 def neurons(mlp: Mlp, stream: Tensor) -> Tensor:
     """Post-nonlinearity neurons `[N, T, d_mlp]` from the normalised stream."""
-    return mlp.act(stream @ mlp.W_in + mlp.b_in)
+    if mlp.W_gate is None:
+        return mlp.act(stream @ mlp.W_in + mlp.b_in)
+    return mlp.act(stream @ mlp.W_gate) * (stream @ mlp.W_in) + mlp.b_in
+
+
+def excite(mlp: Mlp, active: Tensor) -> Tensor:
+    """What active neurons write, `[N, T, d]`, before a post-norm."""
+    return active @ mlp.W_out + mlp.b_out
+
+
+def cap(values: Tensor, soft_cap: float | None) -> Tensor:
+    """Scores or logits pressed into (-soft_cap, soft_cap)."""
+    return values if soft_cap is None else soft_cap * torch.tanh(values / soft_cap)

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from patchwidget.decoder import blocks
-from patchwidget.decoder.weights import Layer, Weights, borrow
+from patchwidget.decoder.borrow import borrow
+from patchwidget.decoder.weights import Layer, Mlp, Weights
 from patchwidget.nodes import Extent
 
 Tap = Callable[[str, int, Tensor], Tensor]
@@ -43,9 +44,13 @@ class StreamReadout:
         stream = self.stream if position is None else self.stream[:, position]
         normal = blocks.normalise(self.weights.ln_final, stream)
         if vocabulary is None:
-            return normal @ self.weights.W_U + self.weights.b_U
-        columns = self.weights.W_U.T[vocabulary]
-        return (columns @ normal[..., None])[..., 0] + self.weights.b_U[vocabulary]
+            logits = normal @ self.weights.W_U + self.weights.b_U
+        else:
+            columns = self.weights.W_U.T[vocabulary]
+            logits = (columns @ normal[..., None])[..., 0] + self.weights.b_U[
+                vocabulary
+            ]
+        return blocks.cap(logits, self.weights.soft_cap)
 
     def rows(self, start: int, stop: int) -> StreamReadout:
         """The readout of rows `start` to `stop`."""
@@ -82,7 +87,9 @@ class Decoder:
 
     def embed(self, tokens: Tensor) -> Tensor:
         """The stream before layer 0, `[N, T, d]`, from tokens `[N, T]`."""
-        return self.weights.W_E[tokens] + self.weights.W_pos[: tokens.shape[1]]
+        stream = self.weights.W_E[tokens] * self.weights.embed_scale
+        W_pos = self.weights.W_pos
+        return stream if W_pos is None else stream + W_pos[: tokens.shape[1]]
 
     def run(self, tokens: Tensor, tap: Tap = untouched) -> StreamReadout:
         """Run tokens `[N, T]` through all layers."""
@@ -114,23 +121,39 @@ class Decoder:
             yield stream
 
     def _block(self, weights: Layer, layer: int, stream: Tensor, tap: Tap) -> Tensor:
-        stream = tap("resid_pre", layer, stream)
-        normal = blocks.normalise(weights.ln1, stream)
+        before = tap("resid_pre", layer, stream)
+        stream = before + tap(
+            "attn_out", layer, self._attend(weights, layer, before, tap)
+        )
+        if weights.parallel:
+            out = self._think(weights, layer, before, tap)
+            return tap("resid_post", layer, stream + out)
+        if weights.mlp is None:
+            return tap("resid_post", layer, stream)
+        stream = tap("resid_mid", layer, stream)
+        return self._second_half(weights, layer, stream, tap)
+
+    def _attend(self, weights: Layer, layer: int, stream: Tensor, tap: Tap) -> Tensor:
+        """What attention writes to the stream."""
         attn = weights.attn
+        normal = blocks.normalise(weights.ln1, stream)
         q = tap("q", layer, blocks.project(normal, attn.W_Q, attn.b_Q))
         k = tap("k", layer, blocks.project(normal, attn.W_K, attn.b_K))
         v = tap("v", layer, blocks.project(normal, attn.W_V, attn.b_V))
-        pattern = tap("pattern", layer, blocks.attend(q, k, attn.scale))
+        pattern = tap("pattern", layer, blocks.attend(attn, q, k))
         z = tap("z", layer, blocks.mix(pattern, v))
-        stream = stream + tap("attn_out", layer, blocks.write(attn, z))
-        stream = tap("resid_mid", layer, stream)
-        return self._second_half(weights, layer, stream, tap)
+        return blocks.normalise(weights.ln1_post, blocks.write(attn, z))
 
     def _second_half(
         self, weights: Layer, layer: int, stream: Tensor, tap: Tap
     ) -> Tensor:
+        out = self._think(weights, layer, stream, tap)
+        return tap("resid_post", layer, stream + out)
+
+    def _think(self, weights: Layer, layer: int, stream: Tensor, tap: Tap) -> Tensor:
+        """What the MLP writes to the stream."""
+        mlp = cast("Mlp", weights.mlp)
         normal = blocks.normalise(weights.ln2, stream)
-        active = tap("neuron", layer, blocks.neurons(weights.mlp, normal))
-        out = active @ weights.mlp.W_out + weights.mlp.b_out
-        stream = stream + tap("mlp_out", layer, out)
-        return tap("resid_post", layer, stream)
+        active = tap("neuron", layer, blocks.neurons(mlp, normal))
+        out = blocks.normalise(weights.ln2_post, blocks.excite(mlp, active))
+        return tap("mlp_out", layer, out)

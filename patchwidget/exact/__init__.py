@@ -23,6 +23,11 @@ def require(runs: Runs, kind: str) -> None:
     kind = kind_name(kind)
     if isinstance(runs.engine, HookedModel):
         runs.engine.require(kind, runs.base_tokens)
+    elif (kind, 0) not in runs.base.values:
+        raise ValueError(
+            f"there is no {kind} in this model: its blocks have no MLP, or run it beside "
+            "attention"
+        )
 
 
 def steps(runs: Runs, nodes: Sequence[Node]) -> Iterator[Progress]:

@@ -75,3 +75,31 @@ class Oracle:
         if node.kind in ("z", "q", "k", "v"):
             return every, pos, node.head
         return every, pos
+
+
+class PatternThroughZ:
+    """A pattern patched where its own hook is dead: as the z that it gives."""
+
+    def __init__(self, oracle):
+        self.oracle = oracle
+
+    def raw(self, node):
+        oracle = self.oracle
+        start = f"blocks.{node.layer}.attn."
+        pattern = oracle.base[start + "hook_pattern"].clone()
+        index = oracle._index(node)
+        pattern[index] = oracle.source[start + "hook_pattern"][index]
+        v = oracle.base[start + "hook_v"]
+
+        def edit(z, hook):
+            z = z.clone()
+            z[:, :, node.head] = pattern[:, node.head] @ v[:, :, node.head]
+            return z
+
+        with torch.no_grad():
+            logits = oracle.model.run_with_hooks(
+                oracle.tokens,
+                fwd_hooks=[(start + "hook_z", edit)],
+                return_type="logits",
+            )
+        return logit_diff(logits, oracle.answers) - oracle.base_metric

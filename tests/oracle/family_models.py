@@ -1,0 +1,116 @@
+"""Small random models of the families in use, noise on every parameter, no download."""
+
+from __future__ import annotations
+
+import tempfile
+
+import torch
+from toy_models import TL_MAJOR, VOCABULARY, noisy, tokenizer
+
+# Four query heads share two KV heads; windows are shorter than the prompts.
+_SHAPE = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 40,
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+}
+_GROUPED = {**_SHAPE, "num_key_value_heads": 2}
+_GEMMA = {**_GROUPED, "head_dim": 8, "query_pre_attn_scalar": 5, "sliding_window": 3}
+_BRIDGES = {
+    "opt": (
+        "OPTConfig",
+        {**_SHAPE, "ffn_dim": 40, "word_embed_proj_dim": 24},
+    ),
+    "gpt-neox": ("GPTNeoXConfig", {**_SHAPE, "rotary_pct": 0.34}),
+    "gpt-neox, one after the other": (
+        "GPTNeoXConfig",
+        {**_SHAPE, "rotary_pct": 0.34, "use_parallel_residual": False},
+    ),
+    "llama": ("LlamaConfig", _GROUPED),
+    "mistral": ("MistralConfig", {**_GROUPED, "sliding_window": 3}),
+    "qwen2": ("Qwen2Config", _GROUPED),
+    "qwen3": ("Qwen3Config", {**_GROUPED, "head_dim": 8}),
+    "gemma2": ("Gemma2Config", _GEMMA),
+    "gemma3": (
+        "Gemma3TextConfig",
+        {**_GEMMA, "layer_types": ["sliding_attention", "full_attention"]},
+    ),
+}
+_HOOKED_SHAPE = {
+    "n_layers": 2,
+    "n_heads": 4,
+    "d_head": 6,
+    "d_model": 25,
+    "d_mlp": 40,
+    "n_ctx": 32,
+    "d_vocab": VOCABULARY,
+    "act_fn": "gelu_new",
+    "normalization_type": "LN",
+    "device": "cpu",
+}
+_ROTARY = {"positional_embedding_type": "rotary", "rotary_dim": 4}
+_LLAMA = {
+    **_ROTARY,
+    "rotary_dim": 6,
+    "rotary_adjacent_pairs": False,
+    "normalization_type": "RMS",
+    "gated_mlp": True,
+    "act_fn": "silu",
+    "final_rms": True,
+    "n_key_value_heads": 2,
+}
+_HOOKED = {
+    "attention only": {"attn_only": True, "act_fn": None, "d_mlp": None},
+    "no norm": {"normalization_type": None},
+    "opt": {"act_fn": "relu"},
+    "gpt-neox": {**_ROTARY, "parallel_attn_mlp": True},
+    "gpt-j": {**_ROTARY, "rotary_adjacent_pairs": True, "parallel_attn_mlp": True},
+    "llama": _LLAMA,
+    "llama, folded": {**_LLAMA, "normalization_type": "RMSPre"},
+    "mistral": {
+        **_LLAMA,
+        "use_local_attn": True,
+        "window_size": 3,
+        "attn_types": ["local", "global"],
+    },
+    "gemma2": {
+        **_LLAMA,
+        "act_fn": "gelu_pytorch_tanh",
+        "use_normalization_before_and_after": True,
+        "attn_scores_soft_cap": 5.0,
+        "output_logits_soft_cap": 3.0,
+        "attn_scale": 2.2,
+    },
+}
+FAMILIES = tuple(_BRIDGES) if TL_MAJOR >= 4 else tuple(_HOOKED)
+
+
+def family_model(name, seed=0):
+    """A model of one of `FAMILIES`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return _bridge(*_BRIDGES[name]) if TL_MAJOR >= 4 else _hooked(_HOOKED[name])
+
+
+def _bridge(config_name, settings):
+    import transformers
+    from transformer_lens.model_bridge import TransformerBridge
+
+    config = getattr(transformers, config_name)(**settings)
+    model = noisy(transformers.AutoModelForCausalLM.from_config(config))
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        tokenizer().save_pretrained(folder)
+        return TransformerBridge.boot_transformers(folder, device="cpu")
+
+
+def _hooked(settings):
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
+
+    config = HookedTransformerConfig(**{**_HOOKED_SHAPE, **settings})
+    return noisy(HookedTransformer(config, tokenizer=tokenizer()))
