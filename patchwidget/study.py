@@ -328,10 +328,6 @@ def _engine(model: Any, pairs: TokenPairs) -> tuple[Engine, str | None]:
         decoder = Decoder.of(model)
     except UncoveredError as uncovered:
         return HookedModel(model), _slower(f"{uncovered} is not covered")
-    length = pairs.clean.shape[1]
-    if decoder.extent(length) != HookedModel(model).extent(length):
-        # TransformerLens 2 repeats the weights of grouped key and value heads.
-        return HookedModel(model), _slower("key and value heads are shared")
     reason = disagreement(model, decoder, (pairs.clean, pairs.corrupted))
     if reason is not None:
         return HookedModel(model), _slower(reason)

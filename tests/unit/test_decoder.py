@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from toy_models import STYLES, TL_MAJOR, VOCABULARY, random_model, tokenizer
 
 from patchwidget import Head, PatchStudy
-from patchwidget.decoder import Decoder, UncoveredError, borrow, disagreement
+from patchwidget.decoder import Decoder, UncoveredError, borrow, disagreement, hooked
 from patchwidget.hooks import HookedModel
 from patchwidget.nodes import Node
 from patchwidget.runs import capture
@@ -153,7 +153,7 @@ def test_a_decoder_that_gives_no_number_disagrees(model, tokens):
 
 
 def grouped_rotary():
-    """A small model whose architecture the decoder does not cover, with KV heads."""
+    """A small model with rotary positions and grouped heads."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return _llama() if TL_MAJOR >= 4 else _hooked_llama()
@@ -187,17 +187,9 @@ def _llama():
         return TransformerBridge.boot_transformers(folder, device="cpu")
 
 
-def _hooked_llama(**options):
+def _hooked_llama():
     from transformer_lens import HookedTransformer, HookedTransformerConfig
 
-    given = {
-        "normalization_type": "RMS",
-        "positional_embedding_type": "rotary",
-        "rotary_dim": 6,
-        "gated_mlp": True,
-        "act_fn": "silu",
-        **options,
-    }
     config = HookedTransformerConfig(
         n_layers=2,
         n_heads=4,
@@ -208,7 +200,11 @@ def _hooked_llama(**options):
         n_ctx=32,
         d_vocab=VOCABULARY,
         device="cpu",
-        **given,
+        normalization_type="RMS",
+        positional_embedding_type="rotary",
+        rotary_dim=6,
+        gated_mlp=True,
+        act_fn="silu",
     )
     return _noisy(HookedTransformer(config, tokenizer=tokenizer()))
 
@@ -255,23 +251,12 @@ def _assert_falls_back_and_is_right(model, tokens):
     return study
 
 
-def test_another_architecture_falls_back_visibly_and_is_right(tokens):
+def test_another_architecture_falls_back_visibly_and_is_right(tokens, monkeypatch):
+    # Any architecture that is not on the list goes this way; this one has KV heads.
+    monkeypatch.setattr("patchwidget.decoder.bridge.COVERED", ("GPT2LMHeadModel",))
+    monkeypatch.setitem(hooked._KNOWN, "normalization_type", ("LN", "LNPre"))
     model = grouped_rotary()
     with pytest.raises(UncoveredError, match=r"Llama|normalization_type"):
         borrow(model)
     study = _assert_falls_back_and_is_right(model, tokens)
     assert "is not covered." in study.notice
-
-
-@pytest.mark.skipif(TL_MAJOR >= 4, reason="a GPT-2 Bridge has no grouped heads")
-def test_shared_keys_and_values_fall_back_too(tokens):
-    """TransformerLens 2 repeats their weights: the decoder would count too many heads."""
-    model = _hooked_llama(
-        normalization_type="LN",
-        positional_embedding_type="standard",
-        rotary_dim=None,
-        gated_mlp=False,
-        act_fn="gelu_new",
-    )
-    study = _assert_falls_back_and_is_right(model, tokens)
-    assert "key and value heads are shared" in study.notice
