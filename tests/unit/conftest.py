@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Threads that wait for each other take longer than these small models do."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
