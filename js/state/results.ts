@@ -31,7 +31,6 @@ export interface Verified {
   perPair: number[];
   /** What the right answer's rise and the other's fall contribute to `exact`. */
   halves: [rise: number, fall: number] | null;
-  seconds: number;
 }
 
 export const JOB_STATES = ["idle", "running", "done", "failed", "cancelled"] as const;
@@ -96,7 +95,6 @@ export function readVerified(value: unknown, where: string): Verified {
     raw: measured(raw.raw, `${where}.raw`),
     perPair: list(measured)(raw.per_pair, `${where}.per_pair`),
     halves: nullable(readHalves)(raw.halves, `${where}.halves`),
-    seconds: measured(raw.seconds, `${where}.seconds`),
   };
 }
 

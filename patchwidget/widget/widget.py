@@ -90,7 +90,9 @@ class PatchWidget(anywidget.AnyWidget):
     shown = traitlets.Enum(("estimate", "exact", "miss"), "estimate").tag(
         sync=True, echo_update=False
     )
-    pair = traitlets.Int(-1).tag(sync=True, echo_update=False)
+    # One pair at first: patterns of pairs that are each other's corruption cancel in the
+    # mean. -1 is the mean.
+    pair = traitlets.Int(0).tag(sync=True, echo_update=False)
 
     def __init__(self, study: Any, *args: Any, **kwargs: Any) -> None:
         if not isinstance(study, PatchStudy):
@@ -100,7 +102,7 @@ class PatchWidget(anywidget.AnyWidget):
         self._study: PatchStudy = study
         self._estimates: dict[tuple[str, str | None], Grid] = {}
         self._news: dict[str, wire.Record] = {}
-        self._started = self._told = self._shown_at = monotonic()
+        self._told = self._shown_at = monotonic()
         self._reported: set[str] = set()
         self._jobs = Jobs(running_loop(), self._on_state, self._on_progress)
         # Everything is known before the page hears of the widget: one message opens it.
@@ -170,8 +172,6 @@ class PatchWidget(anywidget.AnyWidget):
         self._jobs.start(lambda: self._study.steps("exact", new), label)
 
     def _on_state(self, job: Job) -> None:
-        if job.state == "running":
-            self._started = monotonic()
         self.set_trait("job", asdict(job))
 
     def _on_progress(self, job: Job) -> None:
@@ -185,9 +185,7 @@ class PatchWidget(anywidget.AnyWidget):
         now = monotonic()
         for effect in found:
             estimate = self._estimated(effect.node)
-            seconds = now - self._started
-            record = wire.effect_record(effect, estimate, seconds)
-            self._news[str(effect.node)] = record
+            self._news[str(effect.node)] = wire.effect_record(effect, estimate)
         # The whole trait travels at each change: not with every step of a sweep.
         if self._news and (not found or now - self._shown_at > PROGRESS_EVERY_S):
             self._shown_at = now

@@ -67,7 +67,7 @@ def study_scale(grid: Grid) -> float | None:
     return None if grid.scale is None else grid.scale.value
 
 
-def effect_record(effect: Effect, estimate: float | None, seconds: float) -> Record:
+def effect_record(effect: Effect, estimate: float | None) -> Record:
     """One verified node: an entry of the `verified` trait."""
     scale = effect.scale.value
     halves = None
@@ -79,7 +79,6 @@ def effect_record(effect: Effect, estimate: float | None, seconds: float) -> Rec
         "raw": float(effect.raw.mean()),
         "per_pair": _effects(effect.raw, scale).tolist(),
         "halves": halves,
-        "seconds": seconds,
     }
 
 

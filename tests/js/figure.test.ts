@@ -17,7 +17,7 @@ const GRIDS = new Map([
 ]);
 
 function verified(exact: number, estimate: number | null = 0): Verified {
-  return { estimate, exact, raw: exact, perPair: [exact], halves: null, seconds: 0 };
+  return { estimate, exact, raw: exact, perPair: [exact], halves: null };
 }
 
 function draw(shown: Shown, results: Record<string, Verified> = {}) {

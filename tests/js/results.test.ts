@@ -45,7 +45,7 @@ describe("a grid", () => {
 });
 
 describe("a verified node", () => {
-  const raw = { estimate: 0.5, exact: 0.25, raw: 2, per_pair: [0.2, 0.3], seconds: 1 };
+  const raw = { estimate: 0.5, exact: 0.25, raw: 2, per_pair: [0.2, 0.3] };
 
   test("keeps both halves, and its miss", () => {
     const result = readVerified({ ...raw, halves: [0.2, 0.05] }, "verified.x");

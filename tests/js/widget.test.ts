@@ -177,7 +177,6 @@ describe("picking", () => {
       exact: 0.0625,
       raw: 0.5,
       per_pair: [0.0625],
-      seconds: 0,
     };
     host.receive("verified", { "L1H1.z": { ...result, halves: null } });
     expect(cell.dataset).toMatchObject({ value: "0.0625", raw: "0.5" });

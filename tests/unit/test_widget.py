@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import re
+import time
 from pathlib import Path
 
 import comm
@@ -190,7 +191,6 @@ def test_a_selection_in_python_fires_exact_patches(widget, labelled):
         estimate = labelled.estimate(node.kind, by=node.by)[node]
         assert record["estimate"] == pytest.approx(estimate, rel=1e-5)
         assert sum(record["halves"]) == pytest.approx(record["exact"], abs=1e-6)
-        assert record["seconds"] >= 0
 
 
 def test_what_is_known_is_not_run_again(widget):
@@ -503,9 +503,10 @@ def test_progress_is_sent_with_the_jobs_number(labelled, monkeypatch):
 
 def test_progress_is_not_a_flood(labelled):
     widget = PatchWidget(labelled)
+    started = time.monotonic()
     widget.selection = MANY
+    seconds = time.monotonic() - started
     assert widget.job["done"] == len(MANY)
-    seconds = max(record["seconds"] for record in widget.verified.values())
     assert len(widget.comm.messages()) <= 2 + 10 * seconds
     assert len(widget.comm.states("verified")) <= 3 + 10 * seconds
 

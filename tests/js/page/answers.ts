@@ -79,7 +79,7 @@ function patch(host: FixtureHost, id: number): void {
       const exact = noise() - 0.4;
       const perPair = Array.from({ length: 8 }, () => exact + 0.2 * (noise() - 0.5));
       const halves = [exact * 0.6, exact * 0.4];
-      const rest = { raw: exact * 7.26, per_pair: perPair, halves, seconds: 0.1 };
+      const rest = { raw: exact * 7.26, per_pair: perPair, halves };
       return [name, { estimate: exact * 1.2, exact, ...rest }];
     });
     host.receive("verified", { ...known, ...Object.fromEntries(results) });

@@ -129,7 +129,6 @@ function verified(estimate: number | null, exact: number, rise: number) {
     raw: exact * STUDY.scale,
     per_pair: PAIRS.map(() => exact + 0.3 * (noise() - 0.5) * Math.abs(exact)),
     halves: [exact * rise, exact * (1 - rise)],
-    seconds: 0.02,
   };
 }
 
