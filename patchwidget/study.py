@@ -153,6 +153,8 @@ class PatchStudy:
             IndexError: if the model has no such node.
         """
         if isinstance(what, str) and not _is_node_name(what):
+            with computing():
+                exact.require(self._runs, what)
             for _ in self.steps("exact", list(self.extent.nodes(what, by))):
                 pass
             return self.known(what, by)

@@ -31,7 +31,13 @@ def require(runs: Runs, kind: str) -> None:
 
 
 def steps(runs: Runs, nodes: Sequence[Node]) -> Iterator[Progress]:
-    """Exact effects of `nodes` by whatever engine the runs were made with."""
+    """Exact effects of `nodes` by whatever engine the runs were made with.
+
+    Raises:
+        ValueError: if the model has no such kind.
+    """
     if isinstance(runs.engine, HookedModel):
         return hook_loop(runs, nodes, runs.engine)
+    for kind in dict.fromkeys(node.kind for node in nodes):
+        require(runs, kind)
     return sweep(runs, nodes)

@@ -56,6 +56,16 @@ def test_exact_effects_equal_the_hook_loop(family, case, kind, by):
         )
 
 
+def test_a_kind_that_a_family_lacks_is_refused(case):
+    study, _ = case
+    for kind in KINDS:
+        if study.can_patch(kind):
+            continue
+        for ask in (study.exact, study.estimate):
+            with pytest.raises(ValueError, match=f"there is no {kind} in this model"):
+                ask(kind)
+
+
 def assert_absent(family, kind):
     without_middle = {"gpt-neox", "gpt-j"}
     if kind == "resid_mid":
