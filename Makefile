@@ -84,7 +84,7 @@ lab: .venv/installed $(BUNDLE)
 # ---- tests ----------------------------------------------------------------------------
 
 test: check test-js test-tl2 .venv/installed $(BUNDLE) chromium
-	@.venv/bin/python -m pytest -m "not long and not gpt2" $(PYTEST_FLAGS)
+	@.venv/bin/python -m pytest -m "not long and not gpt2 and not bench" $(PYTEST_FLAGS)
 
 test-py: .venv/installed $(BUNDLE)
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)

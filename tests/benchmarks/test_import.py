@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.bench
 
-AIM_SECONDS = 0.3
 RUNS = 5
 TIMED = """
 import time, torch
@@ -25,7 +24,6 @@ def import_seconds():
     return float(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
-def test_the_import_is_quick():
+def test_seconds_to_import():
     seconds = statistics.median(import_seconds() for _ in range(RUNS))
-    print(f"import patchwidget after torch: {seconds:.3f} s (median of {RUNS})")
-    assert seconds < AIM_SECONDS
+    print(f"\nimport patchwidget after torch: {seconds:.3f} s (median of {RUNS})")

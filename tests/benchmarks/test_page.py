@@ -9,7 +9,7 @@ import statistics
 
 import pytest
 
-pytestmark = [pytest.mark.long, pytest.mark.browser]
+pytestmark = pytest.mark.bench
 
 SETUP = """
 import time

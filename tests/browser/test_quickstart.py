@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from lab import CellError
+from server import THIS_PYTHON
 from torch.testing import assert_close
 
 pytestmark = pytest.mark.browser
@@ -59,8 +60,18 @@ def exact_of(root, node):
     }
 
 
-def test_a_clicked_head_shows_what_transformer_lens_computes(open_notebook, pictures):
-    notebook = open_notebook(QUICKSTART)
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        THIS_PYTHON,
+        pytest.param("ipykernel-7.3.0", marks=pytest.mark.long),
+        pytest.param("ipykernel-6.31.0", marks=pytest.mark.long),
+    ],
+)
+def test_a_clicked_head_shows_what_transformer_lens_computes(
+    open_notebook, pictures, kernel
+):
+    notebook = open_notebook(QUICKSTART, kernel=kernel)
     notebook.run_all()
     root = widget_of(notebook)
     click_cell(root, "z", 3, 5)
