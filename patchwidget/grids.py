@@ -231,8 +231,8 @@ class Effects(Mapping[Node, Effect]):
     def __init__(self, effects: Mapping[Node, Effect]) -> None:
         self._effects = dict(effects)
 
-    def __getitem__(self, node: Node) -> Effect:
-        return self._effects[node]
+    def __getitem__(self, node: Node | str) -> Effect:
+        return self._effects[Node.parse(node) if isinstance(node, str) else node]
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._effects)

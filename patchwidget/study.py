@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from patchwidget import exact
 from patchwidget.attention import Attention, attention
-from patchwidget.decoder import Decoder, UncoveredError, disagreement, model_class
+from patchwidget.decoder import (
+    Decoder,
+    UncoveredError,
+    difference,
+    disagreement,
+    model_class,
+)
 from patchwidget.estimate import METHODS
 from patchwidget.exact import Progress
 from patchwidget.grids import Effect, Effects, Grid
@@ -187,6 +193,9 @@ class PatchStudy:
         new = [node for node in dict.fromkeys(nodes) if node not in self._known]
         known = len(nodes) - len(new)
         yield Progress(known, len(nodes))
+        if new:
+            self._check_model()
+            self._check_logits()
         running = exact.steps(self._runs, new)
         try:
             while True:
@@ -295,6 +304,25 @@ class PatchStudy:
             raise RuntimeError(
                 "the model's weights or hooks changed since this study ran it, so its "
                 "results would not fit together: make a new PatchStudy"
+            )
+
+    def _check_logits(self) -> None:
+        """Run the model once more: weights can change without leaving a trace.
+
+        Raises:
+            RuntimeError: if its logits are not those of the captured base run.
+        """
+        runs = self._runs
+        # One pair tells; but hooks of the user's may read the batch as a whole.
+        rows = 1 if isinstance(runs.engine, Decoder) else len(self.pairs)
+        with computing():
+            now = self.model(runs.base_tokens[:rows], return_type="logits")
+            then = runs.base.readout.rows(0, rows).logits()
+            found = difference(then, now, self.extent.n_layers)
+        if found is not None:
+            raise RuntimeError(
+                f"the model's logits differ from those this study captured {found}, so "
+                "its results would not fit together: make a new PatchStudy"
             )
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 """One pure decoder over weights borrowed from the user's model."""
 
-from patchwidget.decoder.agreement import disagreement
+from patchwidget.decoder.agreement import difference, disagreement
 from patchwidget.decoder.borrow import borrow, model_class
 from patchwidget.decoder.decoder import Decoder, StreamReadout, Tap, untouched
 from patchwidget.decoder.weights import UncoveredError, Weights
@@ -12,6 +12,7 @@ __all__ = [
     "UncoveredError",
     "Weights",
     "borrow",
+    "difference",
     "disagreement",
     "model_class",
     "untouched",

@@ -22,16 +22,22 @@ def tolerance(logits: Tensor, n_layers: int) -> float:
     return 16 * eps * math.sqrt(n_layers) * max(1.0, float(logits.abs().max()))
 
 
+def difference(ours: Tensor, theirs: Tensor, n_layers: int) -> str | None:
+    """How two runs' logits differ beyond rounding, in words; None if they do not."""
+    allowed = tolerance(theirs, n_layers)
+    largest = float((ours - theirs).abs().max())
+    if largest <= allowed:
+        return None
+    # Also where it is not a number.
+    return f"by {largest:.2g}, where rounding explains {allowed:.2g}"
+
+
 def disagreement(model: Any, decoder: Decoder, batches: Iterable[Tensor]) -> str | None:
     """How decoder and model differ on tokens `[B, T]`, in words; None if they agree."""
     for tokens in batches:
         theirs = model(tokens, return_type="logits")
         ours = decoder.run(tokens).logits()
-        allowed = tolerance(theirs, len(decoder.weights.layers))
-        largest = float((ours - theirs).abs().max())
-        if not largest <= allowed:  # also where it is not a number
-            return (
-                f"its logits differ from the decoder's by {largest:.2g}, "
-                f"rounding explains {allowed:.2g}"
-            )
+        found = difference(ours, theirs, len(decoder.weights.layers))
+        if found is not None:
+            return f"its logits differ from the decoder's {found}"
     return None

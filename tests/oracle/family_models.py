@@ -66,6 +66,7 @@ _LLAMA = {
 }
 _HOOKED = {
     "attention only": {"attn_only": True, "act_fn": None, "d_mlp": None},
+    "grouped heads": {"n_key_value_heads": 2},
     "no norm": {"normalization_type": None},
     "opt": {"act_fn": "relu"},
     "gpt-neox": {**_ROTARY, "parallel_attn_mlp": True},

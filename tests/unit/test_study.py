@@ -609,3 +609,20 @@ def test_our_own_hooks_do_not_count_as_changes(model, tokens):
     study.estimate("z")
     study.exact(NODES)
     study.estimate("q")
+
+
+def test_weights_changed_without_a_trace_are_noticed(model, tokens):
+    study = PatchStudy(model, *tokens)
+    study.exact([Head(0, 1)])
+    weight = next(
+        p for n, p in model.named_parameters() if n.endswith("W_O") or ".o." in n
+    )
+    before = weight.detach().clone()
+    weight.data.mul_(1.5)  # past autograd's own count of changes
+    try:
+        with pytest.raises(RuntimeError, match="differ from those this study captured"):
+            study.exact([Head(1, 1)])
+        assert list(study.verified) == [Head(0, 1)]
+    finally:
+        weight.data.copy_(before)
+    assert study.exact([Head(1, 1)])["L1H1.z"].value is not None
