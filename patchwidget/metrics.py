@@ -46,6 +46,11 @@ class Metric(Protocol):
         """The metric's name, for messages and pictures."""
         ...
 
+    @property
+    def position(self) -> int | None:
+        """The one position that it reads, or None if it may read any."""
+        ...
+
     def values(self, readout: Readout, copies: int = 1) -> Tensor:
         """Values `[copies, B]`, or `[copies, 1]` where only the mean is known."""
         ...
@@ -61,6 +66,11 @@ class _AtAnswer:
 
     pairs: TokenPairs
     name: str = field(default="", kw_only=True)
+
+    @property
+    def position(self) -> int:
+        """The answer's position."""
+        return self.pairs.position
 
     def answers(self, readout: Readout, copies: int = 1) -> Tensor | None:  # noqa: ARG002 - the protocol's form
         """No halves: only a logit difference has them."""
@@ -134,6 +144,10 @@ class Custom:
     function: Callable[[Tensor], Tensor]
     n_pairs: int
     name: str = "custom"
+
+    @property
+    def position(self) -> None:
+        """A function may look anywhere."""
 
     def values(self, readout: Readout, copies: int = 1) -> Tensor:
         """Values `[copies, B]` or `[copies, 1]`, one call of the function a patch."""

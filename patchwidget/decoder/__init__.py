@@ -2,11 +2,12 @@
 
 from patchwidget.decoder.agreement import difference, disagreement
 from patchwidget.decoder.borrow import borrow, model_class
-from patchwidget.decoder.decoder import Decoder, StreamReadout, Tap, untouched
+from patchwidget.decoder.decoder import Decoder, Past, StreamReadout, Tap, untouched
 from patchwidget.decoder.weights import UncoveredError, Weights
 
 __all__ = [
     "Decoder",
+    "Past",
     "StreamReadout",
     "Tap",
     "UncoveredError",

@@ -28,14 +28,22 @@ def normalise(norm: Norm | None, stream: Tensor) -> Tensor:
     return normal.to(dtype)
 
 
-def rotate(attn: Attention, vectors: Tensor, norm: Norm | None) -> Tensor:
-    """Queries or keys `[N, T, H, d_head]` as the scores read them: normed, rotated."""
+def rotate(
+    attn: Attention, vectors: Tensor, norm: Norm | None, first: int = 0
+) -> Tensor:
+    """Queries or keys `[N, T, H, d_head]` as the scores read them: normed, rotated.
+
+    Args:
+        attn: whose rotation.
+        vectors: the nodes' values.
+        norm: the norm of queries or of keys.
+        first: position of the first of them.
+    """
     vectors = normalise(norm, vectors)
     if attn.rotary is None:
         return vectors
-    cos, sin = (
-        part[:, None].to(vectors) for part in attn.rotary.table(vectors.shape[1])
-    )
+    last = first + vectors.shape[1]
+    cos, sin = (part[first:, None].to(vectors) for part in attn.rotary.table(last))
     turned, rest = vectors[..., : cos.shape[-1]], vectors[..., cos.shape[-1] :]
     quarter = _quarter_turn(turned, adjacent=attn.rotary.adjacent)
     return torch.cat([turned * cos + quarter * sin, rest], -1)
@@ -64,23 +72,24 @@ def write(attn: Attention, z: Tensor) -> Tensor:
     return torch.einsum("nthe,hed->ntd", z, attn.W_O) + attn.b_O
 
 
-def attend(attn: Attention, q: Tensor, k: Tensor) -> Tensor:
-    """Attention pattern `[N, h, T, T]` of some query heads and their KV heads.
+def attend(attn: Attention, q: Tensor, k: Tensor, first: int = 0) -> Tensor:
+    """Attention pattern `[N, h, Q, T]` of some query heads and their KV heads.
 
-    Queries and keys are the nodes: neither normed nor rotated yet.
+    Queries and keys are the nodes: neither normed nor rotated yet. Keys are there from
+    position 0, queries `[N, Q, h, d_head]` from position `first`.
     """
-    q, k = rotate(attn, q, attn.q_norm), rotate(attn, k, attn.k_norm)
+    q, k = rotate(attn, q, attn.q_norm, first), rotate(attn, k, attn.k_norm)
     scores = torch.einsum("nihe,njhe->nhij", q, spread(k, q.shape[2])) * attn.scale
     scores = cap(scores, attn.soft_cap)
-    return scores.masked_fill(_hidden(attn, scores), float("-inf")).softmax(-1)
+    hidden = _hidden(attn, scores, first)
+    return scores.masked_fill(hidden, float("-inf")).softmax(-1)
 
 
-def _hidden(attn: Attention, scores: Tensor) -> Tensor:
+def _hidden(attn: Attention, scores: Tensor, first: int) -> Tensor:
     """What a destination does not see: the future, and what lies before its window."""
-    length = scores.shape[-1]
-    every = torch.ones(length, length, dtype=torch.bool, device=scores.device)
-    hidden = every.triu(1)
-    return hidden if attn.window is None else hidden | every.tril(-attn.window)
+    every = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
+    hidden = every.triu(1 + first)
+    return hidden if attn.window is None else hidden | every.tril(first - attn.window)
 
 
 def spread(kv: Tensor, n_heads: int) -> Tensor:

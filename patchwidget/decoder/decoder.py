@@ -11,10 +11,11 @@ No hooks are registered, no flags set, no random numbers drawn.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from patchwidget.decoder import blocks
@@ -31,30 +32,71 @@ def untouched(site: str, layer: int, value: Tensor) -> Tensor:  # noqa: ARG001 -
 
 
 @dataclass(frozen=True)
+class Past:
+    """The positions before the first change of a resumed run: as in the base run.
+
+    Attributes:
+        length: how many positions there are before it.
+        values: every site of the base run, `[B, T, ...]`.
+    """
+
+    length: int
+    values: Mapping[tuple[str, int], Tensor]
+
+    def before(self, site: str, layer: int, later: Tensor) -> Tensor:
+        """`later` `[n * B, ...]`, positions `length` on, with the earlier ones before."""
+        if self.length == 0:
+            return later
+        early = self.values[site, layer][:, : self.length]
+        copies = early.repeat(len(later) // len(early), *[1] * (early.dim() - 1))
+        return torch.cat([copies, later], 1)
+
+
+NO_PAST = Past(0, {})
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which positions a layer computes: from the past's end on, all or one `wanted`."""
+
+    past: Past
+    wanted: slice | None
+
+
+@dataclass(frozen=True)
 class StreamReadout:
-    """A run's final residual stream, unembedded where a metric looks."""
+    """A run's final residual stream, unembedded where a metric looks.
+
+    Attributes:
+        weights: the decoder's weights.
+        stream: `[rows, positions, d]`.
+        first: position of the first column, where only some were computed.
+    """
 
     weights: Weights
     stream: Tensor
+    first: int = 0
 
     def logits(
         self, position: int | None = None, vocabulary: Tensor | None = None
     ) -> Tensor:
         """See `metrics.Readout.logits`."""
-        stream = self.stream if position is None else self.stream[:, position]
+        stream = self.stream if position is None else self._at(position)
         normal = blocks.normalise(self.weights.ln_final, stream)
+        W_U, b_U = self.weights.W_U, self.weights.b_U
         if vocabulary is None:
-            logits = normal @ self.weights.W_U + self.weights.b_U
+            logits = normal @ W_U + b_U
         else:
-            columns = self.weights.W_U.T[vocabulary]
-            logits = (columns @ normal[..., None])[..., 0] + self.weights.b_U[
-                vocabulary
-            ]
+            columns = W_U.T[vocabulary]
+            logits = (columns @ normal[..., None])[..., 0] + b_U[vocabulary]
         return blocks.cap(logits, self.weights.soft_cap)
+
+    def _at(self, position: int) -> Tensor:
+        return self.stream[:, position if position < 0 else position - self.first]
 
     def rows(self, start: int, stop: int) -> StreamReadout:
         """The readout of rows `start` to `stop`."""
-        return StreamReadout(self.weights, self.stream[start:stop])
+        return StreamReadout(self.weights, self.stream[start:stop], self.first)
 
 
 @dataclass(frozen=True)
@@ -103,28 +145,60 @@ class Decoder:
         return StreamReadout(self.weights, last)
 
     def steps(
-        self, stream: Tensor, layer: int, site: str, tap: Tap = untouched
+        self,
+        stream: Tensor,
+        layer: int,
+        site: str,
+        tap: Tap = untouched,
+        *,
+        past: Past = NO_PAST,
+        read: int | None = None,
     ) -> Iterator[Tensor]:
         """`resume`, one layer at a time: the stream after each of them.
 
         The stream itself comes first, so that there is always a last one. The value at
         the starting site is taken as it is and not tapped again, except at the start of
         a layer, where a run begins.
+
+        Args:
+            stream: `[N, T - past.length, d]`.
+            layer: where it stands.
+            site: where in that layer: `"resid_pre"`, `"resid_mid"` or `"resid_post"`.
+            tap: sees the sites of the positions that are computed.
+            past: what comes before the stream's first position.
+            read: the one position that is wanted in the end; None for all. The last
+                layer then computes that one only, and gives `[N, 1, d]`.
         """
+        layers = self.weights.layers
+        column = (
+            None if read is None else slice(read - past.length, read - past.length + 1)
+        )
+        if column and layer == len(layers) - 1 and site != "resid_pre":
+            stream = stream[:, column]
         yield stream
         if site == "resid_mid":
-            stream = self._second_half(self.weights.layers[layer], layer, stream, tap)
+            stream = self._second_half(layers[layer], layer, stream, tap)
             yield stream
-        start = layer if site == "resid_pre" else layer + 1
-        for number in range(start, len(self.weights.layers)):
-            stream = self._block(self.weights.layers[number], number, stream, tap)
+        for number in range(layer if site == "resid_pre" else layer + 1, len(layers)):
+            wanted = column if number == len(layers) - 1 else None
+            stream = self._block(
+                layers[number], number, stream, tap, Scope(past, wanted)
+            )
             yield stream
 
-    def _block(self, weights: Layer, layer: int, stream: Tensor, tap: Tap) -> Tensor:
+    def _block(
+        self,
+        weights: Layer,
+        layer: int,
+        stream: Tensor,
+        tap: Tap,
+        scope: Scope,
+    ) -> Tensor:
         before = tap("resid_pre", layer, stream)
-        stream = before + tap(
-            "attn_out", layer, self._attend(weights, layer, before, tap)
-        )
+        written = self._attend(weights, layer, before, tap, scope)
+        if scope.wanted is not None:
+            before = before[:, scope.wanted]
+        stream = before + tap("attn_out", layer, written)
         if weights.parallel:
             out = self._think(weights, layer, before, tap)
             return tap("resid_post", layer, stream + out)
@@ -133,15 +207,26 @@ class Decoder:
         stream = tap("resid_mid", layer, stream)
         return self._second_half(weights, layer, stream, tap)
 
-    def _attend(self, weights: Layer, layer: int, stream: Tensor, tap: Tap) -> Tensor:
-        """What attention writes to the stream."""
+    def _attend(
+        self,
+        weights: Layer,
+        layer: int,
+        stream: Tensor,
+        tap: Tap,
+        scope: Scope,
+    ) -> Tensor:
+        """What attention writes to the stream, at all positions or the one wanted."""
         attn = weights.attn
         normal = blocks.normalise(weights.ln1, stream)
-        q = tap("q", layer, blocks.project(normal, attn.W_Q, attn.b_Q))
+        past, asking, first = scope.past, normal, scope.past.length
+        if scope.wanted is not None:
+            asking, first = normal[:, scope.wanted], first + scope.wanted.start
+        q = tap("q", layer, blocks.project(asking, attn.W_Q, attn.b_Q))
         k = tap("k", layer, blocks.project(normal, attn.W_K, attn.b_K))
         v = tap("v", layer, blocks.project(normal, attn.W_V, attn.b_V))
-        pattern = tap("pattern", layer, blocks.attend(attn, q, k))
-        z = tap("z", layer, blocks.mix(pattern, v))
+        keys, values = past.before("k", layer, k), past.before("v", layer, v)
+        pattern = tap("pattern", layer, blocks.attend(attn, q, keys, first))
+        z = tap("z", layer, blocks.mix(pattern, values))
         return blocks.normalise(weights.ln1_post, blocks.write(attn, z))
 
     def _second_half(

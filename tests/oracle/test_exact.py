@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hook_oracle import Oracle, logit_diff
+from hook_oracle import HOOKS, Oracle, logit_diff
 from torch.testing import assert_close
 from toy_models import STYLES, TL_MAJOR, random_model, random_tokens
 
-from patchwidget import PatchStudy
+from patchwidget import Node, Pairs, PatchStudy
 from patchwidget.nodes import KINDS
 
 CUTS = [(kind, None) for kind in KINDS if kind != "neuron"] + [
@@ -152,3 +152,44 @@ def _with_head(z, source, head):
     z = z.clone()
     z[:, :, head] = source[:, :, head]
     return z
+
+
+def everywhere(logits):
+    """Reads every position: those before the patch too, which are not run again."""
+    weights = torch.arange(1.0, logits.shape[1] + 1)
+    return (logits[:, :, 7] * weights).sum(-1)
+
+
+@pytest.mark.parametrize(("kind", "by"), [("z", "pos"), ("q", None), ("mlp_out", None)])
+def test_a_function_may_read_any_position(style, kind, by):
+    model = random_model(style)
+    clean, corrupted, _ = random_tokens(2, 6, differ=(2, 4))
+    study = PatchStudy(model, clean, corrupted, metric=everywhere)
+    with torch.no_grad():
+        base = everywhere(model(corrupted))
+        source = {k: v.clone() for k, v in model.run_with_cache(clean)[1].items()}
+    for node in spread(study.extent.nodes(kind, by), at_most=12):
+        name = f"blocks.{node.layer}.{HOOKS[kind]}"
+
+        def edit(value, hook, node=node):
+            value = value.clone()
+            value[node.index] = source[hook.name][node.index]
+            return value
+
+        with torch.no_grad():
+            patched = model.run_with_hooks(corrupted, fwd_hooks=[(name, edit)])
+        assert_close(study.exact([node])[node].raw, everywhere(patched) - base)
+
+
+def test_what_comes_after_the_answer_has_exactly_no_effect(style):
+    model = random_model(style)
+    clean, corrupted, answers = random_tokens(2, 7, differ=(1, 3))
+    study = PatchStudy(model, Pairs(clean, corrupted, answers=answers, position=4))
+    late = [Node("resid_post", 0, pos=5), Node("z", 1, head=2, pos=6)]
+    effects = study.exact([*late, Node("resid_post", 0, pos=4)])
+    assert all(torch.equal(effects[n].raw, torch.zeros(2)) for n in late)
+    assert float(effects["L0.resid_post@4"].raw.abs().max()) > 1e-4
+    last = [Node("attn_out", 1, pos=p) for p in range(4)]
+    assert all(
+        torch.equal(effect.raw, torch.zeros(2)) for effect in study.exact(last).values()
+    ), "in the last layer only the position that is read matters"

@@ -419,6 +419,7 @@ def test_closing_keeps_what_is_finished_and_going_on_runs_the_rest(
     class Counting:
         name = study._runs.metric.name
         answers = study._runs.metric.answers
+        position = study._runs.metric.position
 
         @staticmethod
         def values(readout, copies=1):
