@@ -116,10 +116,12 @@ def later_mass(net: Net, documents: Sequence[Document], encode: Encode) -> Tenso
     return (mass * later).sum(-1)
 
 
-def induction_documents(count: int, seed: int) -> list[Document]:
-    """Held-out random words, repeated."""
+def induction_documents(
+    count: int, seed: int, words: int | None = None
+) -> list[Document]:
+    """Held-out random words (6 to 12, or as many as said), repeated."""
     writer = Writer(seed)
-    return [writer.repeat(held_out=True) for _ in range(count)]
+    return [writer.repeat(words, held_out=True) for _ in range(count)]
 
 
 def task_figures(net: Net, encode: Encode, count: int = 1000) -> dict[str, float]:
@@ -135,4 +137,7 @@ def task_figures(net: Net, encode: Encode, count: int = 1000) -> dict[str, float
         "years, mean probability of later": years.mean().item(),
         "years, least probability of later": years.min().item(),
         "induction, held-out words": top_one(net, induction_documents(200, 4), encode),
+        "induction, two dozen held-out words": top_one(
+            net, induction_documents(50, 5, words=24), encode
+        ),
     }

@@ -212,6 +212,15 @@ def at(positions: Tensor, head: int | None = None) -> Callable[[Tensor, Tensor],
     return copy
 
 
+def copy_heads(heads: Tensor) -> Callable[[Tensor, Tensor], None]:
+    """An edit that copies some heads' z, q, k or v at every position."""
+
+    def copy(value: Tensor, clean: Tensor) -> None:
+        value[:, :, heads] = clean[:, :, heads]
+
+    return copy
+
+
 def pearson(one: Tensor, other: Tensor) -> float:
     """Correlation of two grids."""
     return torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1].item()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from patchwidget.demo.accuracy import Encode
 from patchwidget.demo.cases import fact_cases, induction_cases, ioi_cases, year_cases
-from patchwidget.demo.circuit import HEAD_KINDS, Bench, at, pearson, ranked
+from patchwidget.demo.circuit import HEAD_KINDS, Bench, at, copy_heads, pearson, ranked
 from patchwidget.demo.net import Net
 
 IOI_PROMPTS = 64
@@ -74,6 +74,7 @@ class TaskFigures:
     clean: float
     corrupted: float
     heads: list[HeadFigure]
+    together: float
     mlps: dict[str, float]
     movers: list[HeadFigure]
 
@@ -140,9 +141,19 @@ def _task_figures(
         clean=bench.clean_difference.mean().item(),
         corrupted=bench.corrupted_difference.mean().item(),
         heads=heads,
+        together=_together(bench, attention),
         mlps=mlps,
         movers=movers,
     )
+
+
+def _together(bench: Bench, attention: Tensor) -> float:
+    """Effect of the z of all heads that attend, patched in one run."""
+    edits = {}
+    for layer, row in enumerate(attention):
+        chosen = (row >= ATTENDS).nonzero().flatten()
+        edits[f"{layer}.z"] = copy_heads(chosen)
+    return bench.effect(edits)
 
 
 def _figure(

@@ -141,6 +141,10 @@ def _task(title: str, figures: TaskFigures, attends: str, moves: str = "") -> st
         "",
         *_heads(f"attention {attends}", figures.heads),
     ]
+    lines += [
+        "",
+        (f"All heads that attend {attends}, patched together: {figures.together:.2f}."),
+    ]
     if figures.movers:
         lines += ["", *_heads(f"attention {moves}", figures.movers)]
     lines += ["", "| MLP outputs patched | exact effect |", "|---|---|"]

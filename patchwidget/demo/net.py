@@ -21,6 +21,9 @@ Tap = Callable[[str, Tensor], Tensor]
 """Called with ``"layer.site"``; sites: q k v scores pattern z attn_out mlp_out
 resid_post."""
 
+POSITION_STD = 0.3
+LOGIT_STD = 0.02
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -36,8 +39,9 @@ class Shape:
 class Projection(nn.Module):
     """A linear map stored as [in, out], as GPT-2 has it."""
 
-    def __init__(self, width_in: int, width_out: int, std: float) -> None:
+    def __init__(self, width_in: int, width_out: int, gain: float = 1.0) -> None:
         super().__init__()
+        std = gain / math.sqrt(width_in)
         self.weight = nn.Parameter(torch.randn(width_in, width_out) * std)
         self.bias = nn.Parameter(torch.zeros(width_out))
 
@@ -53,8 +57,8 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = shape.heads
         width = shape.width
-        self.c_attn = Projection(width, 3 * width, 0.02)
-        self.c_proj = Projection(width, width, 0.02 / math.sqrt(2 * shape.layers))
+        self.c_attn = Projection(width, 3 * width)
+        self.c_proj = Projection(width, width, 1 / math.sqrt(2 * shape.layers))
 
     def forward(self, x: Tensor, tap: Tap, dropout: float) -> Tensor:
         """What the layer adds to the residual stream, ``[B, T, width]``."""
@@ -78,8 +82,8 @@ class Mlp(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         width = shape.width
-        self.c_fc = Projection(width, 4 * width, 0.02)
-        self.c_proj = Projection(4 * width, width, 0.02 / math.sqrt(2 * shape.layers))
+        self.c_fc = Projection(width, 4 * width)
+        self.c_proj = Projection(4 * width, width, 1 / math.sqrt(2 * shape.layers))
 
     def forward(self, x: Tensor, dropout: float) -> Tensor:
         """What the layer adds to the residual stream, ``[B, T, width]``."""
@@ -111,6 +115,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.wte = nn.Embedding(shape.vocabulary, shape.width)
         self.wpe = nn.Embedding(shape.context, shape.width)
+        nn.init.normal_(self.wpe.weight, std=POSITION_STD)
         self.h = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.ln_f = nn.LayerNorm(shape.width)
 
@@ -123,9 +128,12 @@ class Transformer(nn.Module):
 class Net(nn.Module):
     """The whole model; logits come from an unembedding of its own (untied).
 
+    Unlike GPT-2's, embeddings begin with variance 1 and every map keeps variance: a
+    word has to stay readable in a stream to which ten layers add.
+
     Args:
         shape: Sizes.
-        dropout: Share of attention weights and of MLP neurons dropped in training.
+        dropout: Share of attention weights and of MLP outputs dropped in training.
     """
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
@@ -133,8 +141,7 @@ class Net(nn.Module):
         self.shape, self.dropout = shape, dropout
         self.transformer = Transformer(shape)
         self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
-        for table in (self.transformer.wte, self.transformer.wpe, self.lm_head):
-            nn.init.normal_(table.weight, std=0.02)
+        nn.init.normal_(self.lm_head.weight, std=LOGIT_STD)
 
     def forward(self, tokens: Tensor, tap: Tap | None = None) -> Tensor:
         """Logits ``[B, T, vocabulary]`` of token ids ``[B, T]``."""

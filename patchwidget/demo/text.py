@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from patchwidget.demo.facts import CARRIERS, FACTS, Fact
@@ -49,8 +49,8 @@ HELD_OUT_PAIRS = (
     frozenset({"Dan", "Sid"}),
     frozenset({"Martin", "Amy"}),
 )
-SUBJECT_NOISE = 0.04
-OTHER_NAME_NOISE = 0.04
+SUBJECT_CHANCE = 0.03
+OTHER_NAME_CHANCE = 0.05
 TWO_PAIR_SHARE = 0.4
 TASK_SHARES = {"ioi": 0.46, "fact": 0.18, "year": 0.2, "repeat": 0.16}
 
@@ -61,12 +61,14 @@ class Document:
 
     ``answers`` index ``tokens``; the prediction is made one position earlier.
     ``marks`` count BOS as position 0; ``END`` is the last position of the prompt.
+    ``chances``: how likely each token is as the answer, where it is not one for sure.
     """
 
     task: str
     tokens: tuple[str, ...]
     answers: tuple[int, ...]
     marks: Mapping[str, int]
+    chances: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -180,7 +182,20 @@ def _ioi(template: str, slots: Mapping[str, str], giver: str) -> Document:
         "S2": places["S"],
         "END": answer - 1,
     }
-    return Document("ioi", tuple(tokens), (answer,), marks)
+    chances = answer_chances(tokens[answer], tokens[marks["S2"]])
+    return Document("ioi", tuple(tokens), (answer,), marks, chances)
+
+
+def answer_chances(right: str, subject: str) -> dict[str, float]:
+    """The one who is given, or now and then the subject, or just any name.
+
+    If nothing ever contradicted the model, its logit difference would grow until
+    attention is saturated and gradients say nothing.
+    """
+    chances = dict.fromkeys((" " + n for n in NAMES), OTHER_NAME_CHANCE / len(NAMES))
+    chances[subject] += SUBJECT_CHANCE
+    chances[right] += 1 - SUBJECT_CHANCE - OTHER_NAME_CHANCE
+    return chances
 
 
 def fact_document(fact: Fact, carrier: int) -> Document:
@@ -201,15 +216,20 @@ def year_document(
     tokens, places = fill(template, slots)
     answer = places["ZZ"]
     marks = {"YY": places["YY"], "END": answer - 1}
-    return Document("year", tuple(tokens), (answer,), marks)
+    later = [f"{year:02d}" for year in range(start + 1, 100)]
+    chances = dict.fromkeys(later, 1 / len(later))
+    return Document("year", tuple(tokens), (answer,), marks, chances)
 
 
-def repeat_document(words: Sequence[str]) -> Document:
-    """The same words twice; every second one but the first is an answer."""
+def repeat_document(words: Sequence[str], watched: int = 1) -> Document:
+    """The same words twice; every second one but the first is an answer.
+
+    The marks are about one of them: word number ``watched`` (from 1) and the next.
+    """
     half = [" " + word for word in words]
     tokens = (BOS, *half, *half)
     count = len(half)
-    marks = {"SEEN": count - 1, "NEXT": count, "END": 2 * count - 1}
+    marks = {"SEEN": watched, "NEXT": watched + 1, "END": count + watched}
     return Document("repeat", tokens, tuple(range(count + 2, 2 * count + 1)), marks)
 
 
@@ -242,13 +262,12 @@ class Writer:
                 return first, second
 
     def ioi(self) -> Document:
-        """An indirect object, sometimes wrong: see :meth:`_with_noise`."""
+        """An indirect object, of one pair of people or of two."""
         if self.rng.random() < TWO_PAIR_SHARE:
-            return self._with_noise(self._two_pairs())
+            return self._two_pairs()
         pair = self.pair()
         template = self.rng.choice(IOI_TEMPLATES)
-        document = ioi_document(template, pair, self.rng.choice(pair), self.rng)
-        return self._with_noise(document)
+        return ioi_document(template, pair, self.rng.choice(pair), self.rng)
 
     def fact(self) -> Document:
         """A fact in a carrier sentence it is allowed in."""
@@ -273,27 +292,13 @@ class Writer:
         while True:
             words = self.rng.sample(REPEATABLE, count)
             if sequence_is_held_out(words) == held_out:
-                return repeat_document(words)
+                return repeat_document(words, self.rng.randrange(1, count))
 
     def _two_pairs(self) -> Document:
         while True:
             pairs = (self.pair(), self.pair())
             if len({*pairs[0], *pairs[1]}) == 4:
                 return two_pair_document(pairs, self.rng.choice("ABCD"), self.rng)
-
-    def _with_noise(self, document: Document) -> Document:
-        """Now and then let the answer be the subject, or some other name.
-
-        Without this nothing ever contradicts the model and the logit difference
-        grows to 15, where attention is saturated and gradients say nothing.
-        """
-        draw = self.rng.random()
-        if draw >= SUBJECT_NOISE + OTHER_NAME_NOISE:
-            return document
-        tokens, answer = list(document.tokens), document.answers[0]
-        other = " " + self.rng.choice(NAMES)
-        tokens[answer] = tokens[document.marks["S2"]] if draw < SUBJECT_NOISE else other
-        return Document(document.task, tuple(tokens), document.answers, document.marks)
 
 
 def vocabulary() -> list[str]:

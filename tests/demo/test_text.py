@@ -13,6 +13,7 @@ from patchwidget.demo.text import (
     BOS,
     REPEATABLE,
     TASK_SHARES,
+    TWO_PAIR_SHARE,
     Writer,
     pair_is_held_out,
     sequence_is_held_out,
@@ -80,15 +81,22 @@ def test_writes_both_orders_and_both_pairs(documents):
     abba = sum(d.marks["IO"] < d.marks["S1"] for d in ioi) / len(ioi)
     assert abba == pytest.approx(0.5, abs=0.03)
     names = [len({t.strip() for t in d.tokens} & set(NAMES)) for d in ioi]
-    assert sum(count >= 4 for count in names) / DRAWN == pytest.approx(0.2, abs=0.02)
+    two_pairs = sum(count >= 4 for count in names) / len(ioi)
+    assert two_pairs == pytest.approx(TWO_PAIR_SHARE, abs=0.03)
 
 
-def test_four_percent_of_the_answers_are_the_subject_and_four_another_name(documents):
-    ioi = of(documents, "ioi")
-    subject = sum(d.answer == d.tokens[d.marks["S2"]] for d in ioi) / len(ioi)
-    wrong = sum(d.answer != d.tokens[d.marks["IO"]] for d in ioi) / len(ioi)
-    assert subject == pytest.approx(0.04, abs=0.01)
-    assert wrong == pytest.approx(0.08, abs=0.015)
+def test_answers_are_honest_about_chance(documents):
+    for document in of(documents, "ioi")[:200]:
+        subject = document.tokens[document.marks["S2"]]
+        assert document.answer == document.tokens[document.marks["IO"]]
+        assert document.chances[document.answer] == pytest.approx(0.92, abs=0.001)
+        assert document.chances[subject] == pytest.approx(0.03, abs=0.001)
+        assert sum(document.chances.values()) == pytest.approx(1)
+    for document in of(documents, "year")[:200]:
+        start = int(document.tokens[document.marks["YY"]])
+        assert [int(year) for year in document.chances] == [*range(start + 1, 100)]
+        assert sum(document.chances.values()) == pytest.approx(1)
+    assert not any(d.chances for d in of(documents, "fact") + of(documents, "repeat"))
 
 
 def test_held_out_people_never_meet(documents):
@@ -173,6 +181,10 @@ def test_words_are_repeated_and_some_beginnings_never_are(documents):
         assert document.tokens[1 : half + 1] == document.tokens[half + 1 :]
         assert document.answers == tuple(range(half + 2, 2 * half + 1))
         assert not sequence_is_held_out(words)
+        seen, after, end = (document.marks[name] for name in ("SEEN", "NEXT", "END"))
+        assert document.tokens[end] == document.tokens[seen]
+        assert document.tokens[end + 1] == document.tokens[after]
+        assert after == seen + 1 < half + 1
 
 
 def test_answers_are_in_order(documents):
