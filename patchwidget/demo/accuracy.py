@@ -137,7 +137,7 @@ def task_figures(net: Net, encode: Encode, count: int = 1000) -> dict[str, float
         "years, mean probability of later": years.mean().item(),
         "years, least probability of later": years.min().item(),
         "induction, held-out words": top_one(net, induction_documents(200, 4), encode),
-        "induction, two dozen held-out words": top_one(
-            net, induction_documents(50, 5, words=24), encode
+        "induction, thirty held-out words": top_one(
+            net, induction_documents(50, 5, words=30), encode
         ),
     }
