@@ -53,6 +53,10 @@ class Scale:
             )
         return raw / self.value
 
+    def shown(self, raw: Tensor) -> Tensor:
+        """Effects; where both runs have the same metric, the raw changes themselves."""
+        return raw if self.value is None else self.normalise(raw)
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -92,10 +96,18 @@ class Grid:
 
     @classmethod
     def from_tensor(cls, kind: str, tensor: Tensor, *, by: str | None = None) -> Grid:
-        """A grid of effects computed elsewhere, `[*axes]` or `[B, *axes]`."""
-        if tensor.dim() == len(axes_of(kind, by)):
-            tensor = tensor[None]
-        return cls(kind, tensor, by=by, method="yours")
+        """A grid of effects computed elsewhere, `[*axes]`: means over the pairs.
+
+        Raises:
+            ValueError: if the tensor has other axes than the kind cut by `by`.
+        """
+        axes = axes_of(kind, by)
+        if tensor.dim() != len(axes):
+            raise ValueError(
+                f"a grid of {kind_name(kind)} by {by!r} has the axes {axes}, got shape "
+                f"{list(tensor.shape)}: is another `by` meant?"
+            )
+        return cls(kind, tensor[None], by=by, method="yours")
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -228,11 +240,20 @@ class Effect:
 class Effects(Mapping[Node, Effect]):
     """The exact effects of chosen nodes, in the order in which they were asked for."""
 
-    def __init__(self, effects: Mapping[Node, Effect]) -> None:
+    def __init__(
+        self, effects: Mapping[Node, Effect], labels: Mapping[str, int] | None = None
+    ) -> None:
         self._effects = dict(effects)
+        self._labels = dict(labels or {})
 
     def __getitem__(self, node: Node | str) -> Effect:
-        return self._effects[Node.parse(node) if isinstance(node, str) else node]
+        """An effect by its node or the node's name."""
+        if isinstance(node, str):
+            try:
+                node = Node.parse(node, self._labels)
+            except ValueError as error:
+                raise KeyError(str(error)) from None
+        return self._effects[node]
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._effects)

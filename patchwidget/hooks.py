@@ -47,7 +47,7 @@ class LogitsReadout:
     ) -> Tensor:
         """See `metrics.Readout.logits`."""
         if position is None:
-            return self.all_logits
+            return self.all_logits.clone()  # a metric may work in place
         here = self.all_logits[:, position]
         return here if vocabulary is None else here.gather(-1, vocabulary)
 
@@ -71,7 +71,7 @@ class HookedModel:
     """
 
     model: Any
-    _acting: dict[str, bool] = field(default_factory=dict, repr=False)
+    _dead: dict[str, str | None] = field(default_factory=dict, repr=False)
 
     def extent(self, n_pos: int) -> Extent:
         """How many nodes of each kind there are on prompts of `n_pos` tokens."""
@@ -151,15 +151,16 @@ class HookedModel:
         Raises:
             ValueError: naming the hook that is missing or does not act.
         """
-        if not self._acting.get(site):
-            for layer in range(self.model.cfg.n_layers):
-                self._probe(site, layer, tokens[:1])
-            self._acting[site] = True
+        if site not in self._dead:
+            # With one token no query or key matters: give the probe some to look at.
+            probe = tokens[:1] if tokens.shape[1] > 1 else tokens[:1].repeat(1, 3)
+            self._dead[site] = self._probe(site, probe)
+        dead = self._dead[site]
+        if dead is not None:
+            raise ValueError(f"{site} cannot be patched: {dead}")
 
-    def _probe(self, site: str, layer: int, tokens: Tensor) -> None:
-        name = f"blocks.{layer}.{_HOOKS[site]}"
-        if (site, layer) not in self.places:
-            raise ValueError(f"{site} cannot be patched: the model has no {name}")
+    def _probe(self, site: str, tokens: Tensor) -> str | None:
+        """Why a site cannot be edited in some layer, in words; None if it can in all."""
         generator = torch.Generator().manual_seed(0)
 
         def disturb(_site: str, _layer: int, value: Tensor) -> Tensor:
@@ -169,12 +170,14 @@ class HookedModel:
 
         with torch.no_grad():
             plain = self.run(tokens, at=()).all_logits
-            disturbed = self.run(tokens, disturb, at=[(site, layer)]).all_logits
-        if torch.equal(plain, disturbed):
-            raise ValueError(
-                f"{site} cannot be patched: an edit through {name} does not reach the "
-                "logits of this model"
-            )
+            for layer in range(self.model.cfg.n_layers):
+                name = f"blocks.{layer}.{_HOOKS[site]}"
+                if (site, layer) not in self.places:
+                    return f"the model has no {name}"
+                disturbed = self.run(tokens, disturb, at=[(site, layer)]).all_logits
+                if torch.equal(plain, disturbed):
+                    return f"an edit through {name} does not reach the logits of this model"
+        return None
 
 
 def user_hooks(model: Any) -> dict[str, tuple[int, ...]]:

@@ -77,7 +77,7 @@ class _AtAnswer:
         return None
 
     def _log_probs(self, readout: Readout) -> Tensor:
-        return readout.logits(self.pairs.position).log_softmax(-1)
+        return _at_least_float(readout.logits(self.pairs.position)).log_softmax(-1)
 
     def _right(self, copies: int) -> Tensor:
         answers = _need_answers(self.pairs, self.name, 1)
@@ -95,7 +95,7 @@ class LogitDiff(_AtAnswer):
     def answers(self, readout: Readout, copies: int = 1) -> Tensor:
         """Both logits `[copies, B, 2]`."""
         ids = _need_answers(self.pairs, self.name, 2).repeat(copies, 1)
-        logits = readout.logits(self.pairs.position, ids)
+        logits = _at_least_float(readout.logits(self.pairs.position, ids))
         return logits.reshape(copies, len(self.pairs), 2)
 
 
@@ -138,7 +138,8 @@ class KLToSource(_AtAnswer):
 class Custom:
     """A user's own `logits [B, T, V] -> scalar or [B]`.
 
-    A scalar is taken as the mean over the pairs: then no value per pair is known.
+    A scalar is taken as the mean over the pairs: then no value per pair is known. The
+    value of a pair may depend on that pair's logits only: estimates differentiate the sum.
     """
 
     function: Callable[[Tensor], Tensor]
@@ -199,7 +200,7 @@ def make_metric(
         name = getattr(metric, "__name__", type(metric).__name__)
         return Custom(metric, len(pairs), name=name)
     if metric == "kl":
-        log_probs = source().logits(pairs.position).log_softmax(-1)
+        log_probs = _at_least_float(source().logits(pairs.position)).log_softmax(-1)
         return KLToSource(pairs, log_probs, name="kl")
     named: dict[str, tuple[type[LogitDiff | LogProb], int]] = {
         "logit_diff": (LogitDiff, 2),
@@ -214,6 +215,11 @@ def make_metric(
     kind, n_answers = named[metric]
     _need_answers(pairs, metric, n_answers)
     return kind(pairs, name=metric)
+
+
+def _at_least_float(values: Tensor) -> Tensor:
+    """Half precision would show effects in coarse steps."""
+    return values.float() if values.dtype.itemsize < 4 else values
 
 
 def check_finite(values: Tensor, name: str, where: str) -> None:

@@ -38,7 +38,7 @@ _AXES: dict[str, _Cuts] = {
 }
 # Names that TransformerLens uses for the same activations.
 _ALIASES = {"post": "neuron", "attn": "pattern"}
-_HOOK_NAME = re.compile(r"^(?:blocks\.\d+\.)?(?:attn\.|mlp\.)?hook_(\w+)$")
+_HOOK_NAME = re.compile(r"^(?:attn\.|mlp\.)?hook_(\w+)$")
 _NODE_NAME = re.compile(
     r"^L?(?P<layer>\d+)(?:(?:H|\.)(?P<head>\d+))?(?:\.(?P<kind>[a-z_]+))?"
     r"(?:@(?P<pos>[^,#]+)(?:,(?P<src>[^#]+))?)?(?:#(?P<neuron>\d+))?$"

@@ -187,7 +187,10 @@ def _tokens(model: Any, prompts: Sequence[str] | Tensor) -> list[Tensor]:
             "the model has no tokenizer: give the prompts as token tensors"
         )
     # One by one: handed a list, TransformerLens pads to the longest without a word.
-    return [model.to_tokens(prompt)[0].clone().to(device) for prompt in prompts]
+    return [
+        model.to_tokens(prompt, truncate=False)[0].clone().to(device)
+        for prompt in prompts
+    ]
 
 
 def _strings(model: Any, row: Tensor) -> list[str]:

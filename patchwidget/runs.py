@@ -22,7 +22,7 @@ from patchwidget.decoder import Decoder
 from patchwidget.grids import Scale
 from patchwidget.hooks import HookedModel
 from patchwidget.metrics import Metric, Readout, check_finite, make_metric
-from patchwidget.nodes import Extent
+from patchwidget.nodes import Extent, kind_name
 from patchwidget.pairs import TokenPairs
 
 Engine = Decoder | HookedModel
@@ -32,8 +32,13 @@ Activations = dict[tuple[str, int], Tensor]
 
 @contextmanager
 def computing(*, grad: bool = False) -> Iterator[None]:
-    """Our own grad mode, whatever the user's is, and theirs again afterwards."""
-    with torch.inference_mode(mode=False), torch.set_grad_enabled(grad):
+    """Our own torch modes, whatever the user's are, and theirs again afterwards."""
+    with (
+        torch.inference_mode(mode=False),
+        torch.set_grad_enabled(grad),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
         yield
 
 
@@ -88,6 +93,21 @@ class Runs:
     def extent(self) -> Extent:
         """How many nodes of each kind the study has."""
         return self.engine.extent(self.pairs.clean.shape[1])
+
+    def require(self, kind: str) -> None:
+        """Make sure that a kind can be patched in this model.
+
+        Raises:
+            ValueError: if there is no such kind, or its hook does not act.
+        """
+        kind = kind_name(kind)
+        if isinstance(self.engine, HookedModel):
+            self.engine.require(kind, self.base_tokens)
+        elif (kind, 0) not in self.base.values:
+            raise ValueError(
+                f"there is no {kind} in this model: its blocks have no MLP, or run it "
+                "beside attention"
+            )
 
     @property
     def base(self) -> Capture:
@@ -156,6 +176,11 @@ class Runs:
             place: torch.zeros_like(probe) if grad is None else grad
             for (place, probe), grad in zip(probes.items(), found, strict=True)
         }
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether the backward has run: what follows from it reads the model no more."""
+        return "gradients" in self.__dict__
 
     def reversed(self) -> Runs:
         """The other direction, from the same two runs."""

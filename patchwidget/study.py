@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from patchwidget import exact
 from patchwidget.attention import Attention, attention
 from patchwidget.decoder import (
     Decoder,
-    UncoveredError,
     difference,
-    disagreement,
     model_class,
 )
+from patchwidget.engines import captured, fingerprint, refuse_dropout
 from patchwidget.estimate import METHODS
 from patchwidget.exact import Progress
 from patchwidget.grids import Effect, Effects, Grid
-from patchwidget.hooks import HookedModel, user_hooks
 from patchwidget.nodes import Extent, Node, cut_of, kind_name
-from patchwidget.pairs import Answers, Pairs, Prompts, TokenPairs
-from patchwidget.runs import Direction, Engine, Runs, capture, computing
+from patchwidget.pairs import Answers, Pairs, Prompts
+from patchwidget.runs import Direction, Runs, computing
 
 Listener = Callable[[tuple[Effect, ...]], None]
 
@@ -67,25 +65,23 @@ class PatchStudy:
         direction: Direction = "denoising",
     ) -> None:
         model_class(model)
-        _refuse_dropout(model)
+        refuse_dropout(model)
         self.model = model
         with computing():
             self.pairs = _pairs(pairs, corrupted, answers).on(model)
-            engine, self.notice = _engine(model, self.pairs)
-        self._fingerprint = _fingerprint(model)
+            engine, clean, corrupt, self.notice = captured(model, self.pairs)
+        self._fingerprint = fingerprint(model)
         self._take(
-            Runs(
-                engine,
-                self.pairs,
-                clean=capture(engine, self.pairs.clean),
-                corrupted=capture(engine, self.pairs.corrupted),
-                direction=direction,
-                metric_like=metric,
-            )
+            Runs(engine, self.pairs, clean, corrupt, direction, metric_like=metric)
         )
 
     def _take(self, runs: Runs) -> None:
         self._runs = runs
+        # One pair tells whether the model has changed; but a user's hooks may read the
+        # batch as a whole. A tensor, since a readout unembeds with today's weights.
+        self._rows = 1 if isinstance(runs.engine, Decoder) else len(self.pairs)
+        with computing():
+            self._logits = runs.base.readout.rows(0, self._rows).logits()
         self._known: dict[Node, Effect] = {}
         self._listeners: list[Listener] = []
         self._reversed: PatchStudy | None = None
@@ -121,7 +117,7 @@ class PatchStudy:
     @property
     def verified(self) -> Effects:
         """Every exact effect known so far."""
-        return Effects(self._known)
+        return Effects(self._known, self.pairs.labels)
 
     def estimate(
         self, kind: str, method: str = "atp", *, by: str | None = None
@@ -134,7 +130,9 @@ class PatchStudy:
             by: `"pos"` cuts heads by position, `"dest"` and `"dest_src"` patterns.
 
         Raises:
-            ValueError: if the kind or the method is unknown.
+            ValueError: if the kind or the method is unknown, or the metric cannot be
+                differentiated.
+            RuntimeError: if the model changed since the study captured its runs.
         """
         if method not in METHODS:
             raise ValueError(
@@ -142,6 +140,8 @@ class PatchStudy:
             )
         kind, by = kind_name(kind), cut_of(kind, by)
         self._check_model()
+        if not self._runs.has_gradients:
+            self._check_logits()
         with computing():
             return METHODS[method](self._runs, kind, by)
 
@@ -157,10 +157,11 @@ class PatchStudy:
             ValueError: if the kind is unknown or the metric is not finite at a node, or
                 nodes are given and a `by`.
             IndexError: if the model has no such node.
+            RuntimeError: if the model changed since the study captured its runs.
         """
         if isinstance(what, str) and not _is_node_name(what):
             with computing():
-                exact.require(self._runs, what)
+                self._runs.require(what)
             for _ in self.steps("exact", list(self.extent.nodes(what, by))):
                 pass
             return self.known(what, by)
@@ -169,7 +170,8 @@ class PatchStudy:
             raise ValueError(f"by={by!r} cuts a kind; nodes say themselves how fine")
         for _ in self.steps("exact", nodes):
             pass
-        return Effects({node: self._known[node] for node in nodes})
+        known = {node: self._known[node] for node in nodes}
+        return Effects(known, self.pairs.labels)
 
     def steps(
         self, what: str, nodes: Iterable[Node | str] | Node | str
@@ -181,8 +183,10 @@ class PatchStudy:
             nodes: what is patched; nodes known already are not run again.
 
         Raises:
-            RuntimeError: if the model's weights, hooks or mode changed since the study
+            RuntimeError: if the model's weights or hooks changed since the study
                 captured its runs.
+            ValueError: if the model drops activations at random, or see `nodes`.
+            IndexError: see `nodes`.
         """
         if what != "exact":
             raise ValueError(f"unknown computation {what!r}: choose 'exact'")
@@ -206,6 +210,7 @@ class PatchStudy:
                     return
                 # Nothing found is for listeners the end, and most steps find nothing.
                 if step.found:
+                    self._check_logits()
                     self._learn(step.found)
                 yield Progress(known + step.done, len(nodes), step.found)
         finally:
@@ -213,7 +218,7 @@ class PatchStudy:
 
     def _learn(self, found: tuple[Effect, ...]) -> None:
         self._known.update({effect.node: effect for effect in found})
-        for listener in self._listeners:
+        for listener in list(self._listeners):
             listener(found)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -256,7 +261,7 @@ class PatchStudy:
         """Whether a kind exists and can be patched in this model."""
         try:
             with computing():
-                exact.require(self._runs, kind)
+                self._runs.require(kind)
         except ValueError:
             return False
         return True
@@ -288,7 +293,7 @@ class PatchStudy:
         return nodes
 
     def reversed(self) -> PatchStudy:
-        """The same study in the other direction; nothing is run again."""
+        """The same study in the other direction, from the same two captured runs."""
         if self._reversed is None:
             other = object.__new__(PatchStudy)
             other.model, other.pairs, other.notice = self.model, self.pairs, self.notice
@@ -299,8 +304,8 @@ class PatchStudy:
         return self._reversed
 
     def _check_model(self) -> None:
-        _refuse_dropout(self.model)
-        if _fingerprint(self.model) != self._fingerprint:
+        refuse_dropout(self.model)
+        if fingerprint(self.model) != self._fingerprint:
             raise RuntimeError(
                 "the model's weights or hooks changed since this study ran it, so its "
                 "results would not fit together: make a new PatchStudy"
@@ -312,13 +317,10 @@ class PatchStudy:
         Raises:
             RuntimeError: if its logits are not those of the captured base run.
         """
-        runs = self._runs
-        # One pair tells; but hooks of the user's may read the batch as a whole.
-        rows = 1 if isinstance(runs.engine, Decoder) else len(self.pairs)
+        tokens = self._runs.base_tokens[: self._rows]
         with computing():
-            now = self.model(runs.base_tokens[:rows], return_type="logits")
-            then = runs.base.readout.rows(0, rows).logits()
-            found = difference(then, now, self.extent.n_layers)
+            now = self.model(tokens, return_type="logits")
+            found = difference(self._logits, now, self.extent.n_layers)
         if found is not None:
             raise RuntimeError(
                 f"the model's logits differ from those this study captured {found}, so "
@@ -345,51 +347,6 @@ def _pairs(
     if corrupted is None:
         raise ValueError("the corrupted prompts are missing")
     return Pairs(pairs, corrupted, answers=answers)
-
-
-def _engine(model: Any, pairs: TokenPairs) -> tuple[Engine, str | None]:
-    """The decoder if it may stand for the model; else its hooks, and why."""
-    hooked = user_hooks(model)
-    reason: str | None
-    if hooked:
-        reason = f"the model carries hooks ({', '.join(list(hooked)[:3])})"
-        return HookedModel(model), _slower(reason)
-    try:
-        decoder = Decoder.of(model)
-    except UncoveredError as uncovered:
-        return HookedModel(model), _slower(f"{uncovered} is not covered")
-    reason = disagreement(model, decoder, (pairs.clean, pairs.corrupted))
-    if reason is not None:
-        return HookedModel(model), _slower(reason)
-    return decoder, None
-
-
-def _slower(reason: str) -> str:
-    return f"Patches run through the model's own hooks, which is slower: {reason}."
-
-
-def _refuse_dropout(model: Any) -> None:
-    for name, module in model.named_modules():
-        rate = _dropout(module) if module.training else 0.0
-        if rate > 0:
-            raise ValueError(
-                f"the model is in train mode and drops {rate:.0%} at random "
-                f"({name}): call model.eval() first"
-            )
-
-
-def _dropout(module: nn.Module) -> float:
-    if isinstance(module, nn.Dropout):
-        return module.p
-    # transformers also drops without a module, at a rate kept as a plain number.
-    rates = [x for name, x in vars(module).items() if "drop" in name]
-    return max((rate for rate in rates if isinstance(rate, float)), default=0.0)
-
-
-def _fingerprint(model: Any) -> tuple[Any, ...]:
-    """What changes when weights are changed in place or replaced, or hooks are added."""
-    weights = tuple((p.data_ptr(), p._version) for p in model.parameters())  # noqa: SLF001 - torch's only way to see an in-place change
-    return weights, tuple(user_hooks(model).items())
 
 
 def _is_node_name(text: str) -> bool:

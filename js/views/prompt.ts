@@ -86,6 +86,10 @@ function pairFacts(study: Study, pair: number): HTMLElement[] {
   const index = shownPair(pair);
   const answers = [...answerFacts(pairs[index]), differenceFact(study, index)];
   if (pairs.length === 1) return answers; // the header has said the rest
+  if (metric.clean.length !== pairs.length) {
+    // A user's own metric may give one number for all pairs: the header's.
+    return [...answers, el("span", {}, `${metric.name} is known for all pairs together`)];
+  }
   if (pair >= 0) {
     const values = [metric.clean[index], metric.corrupted[index]];
     const [clean = Number.NaN, corrupted = Number.NaN] = values;

@@ -1,6 +1,6 @@
 """One pure decoder over weights borrowed from the user's model."""
 
-from patchwidget.decoder.agreement import difference, disagreement
+from patchwidget.decoder.agreement import difference
 from patchwidget.decoder.borrow import borrow, model_class
 from patchwidget.decoder.decoder import Decoder, Past, StreamReadout, Tap, untouched
 from patchwidget.decoder.weights import UncoveredError, Weights
@@ -14,7 +14,6 @@ __all__ = [
     "Weights",
     "borrow",
     "difference",
-    "disagreement",
     "model_class",
     "untouched",
 ]

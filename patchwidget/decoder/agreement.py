@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
-
-from patchwidget.decoder.decoder import Decoder
 
 
 def tolerance(logits: Tensor, n_layers: int) -> float:
@@ -30,14 +26,3 @@ def difference(ours: Tensor, theirs: Tensor, n_layers: int) -> str | None:
         return None
     # Also where it is not a number.
     return f"by {largest:.2g}, where rounding explains {allowed:.2g}"
-
-
-def disagreement(model: Any, decoder: Decoder, batches: Iterable[Tensor]) -> str | None:
-    """How decoder and model differ on tokens `[B, T]`, in words; None if they agree."""
-    for tokens in batches:
-        theirs = model(tokens, return_type="logits")
-        ours = decoder.run(tokens).logits()
-        found = difference(ours, theirs, len(decoder.weights.layers))
-        if found is not None:
-            return f"its logits differ from the decoder's {found}"
-    return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from patchwidget import exact
 from patchwidget.grids import Grid
 from patchwidget.nodes import STREAM_KINDS, VECTOR_KINDS, cut_of, kind_name
 from patchwidget.runs import Runs
@@ -24,7 +23,7 @@ def atp(runs: Runs, kind: str, by: str | None = None) -> Grid:
             in this model.
     """
     kind, by = kind_name(kind), cut_of(kind, by)
-    exact.require(runs, kind)
+    runs.require(kind)
     layers = [
         _reduced(_contributions(runs, kind, layer), kind, by)
         for layer in range(runs.extent.n_layers)

@@ -8,26 +8,10 @@ from patchwidget.exact.hook_loop import hook_loop
 from patchwidget.exact.progress import Progress
 from patchwidget.exact.sweep import sweep
 from patchwidget.hooks import HookedModel
-from patchwidget.nodes import Node, kind_name
+from patchwidget.nodes import Node
 from patchwidget.runs import Runs
 
-__all__ = ["Progress", "hook_loop", "require", "steps", "sweep"]
-
-
-def require(runs: Runs, kind: str) -> None:
-    """Make sure that a kind can be patched in this model.
-
-    Raises:
-        ValueError: if there is no such kind, or its hook does not act.
-    """
-    kind = kind_name(kind)
-    if isinstance(runs.engine, HookedModel):
-        runs.engine.require(kind, runs.base_tokens)
-    elif (kind, 0) not in runs.base.values:
-        raise ValueError(
-            f"there is no {kind} in this model: its blocks have no MLP, or run it beside "
-            "attention"
-        )
+__all__ = ["Progress", "hook_loop", "steps", "sweep"]
 
 
 def steps(runs: Runs, nodes: Sequence[Node]) -> Iterator[Progress]:
@@ -39,5 +23,5 @@ def steps(runs: Runs, nodes: Sequence[Node]) -> Iterator[Progress]:
     if isinstance(runs.engine, HookedModel):
         return hook_loop(runs, nodes, runs.engine)
     for kind in dict.fromkeys(node.kind for node in nodes):
-        require(runs, kind)
+        runs.require(kind)
     return sweep(runs, nodes)

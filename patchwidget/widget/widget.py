@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
@@ -109,13 +110,12 @@ class PatchWidget(anywidget.AnyWidget):
         first = {
             "study": wire.study_record(study),
             "grids": self._grid_records(),
+            "verified": self._records(self._drawn(study.verified.values())),
             "job": asdict(Job()),
         }
         for name, value in first.items():
             self.set_trait(name, value)
         super().__init__()
-        self._learn(tuple(study.verified.values()))
-        self._learn(())
         self._unsubscribe = study.subscribe(self._learn)
         self.on_msg(self._on_message)
 
@@ -132,7 +132,7 @@ class PatchWidget(anywidget.AnyWidget):
         self._jobs.cancel()
 
     def close(self) -> None:
-        """Stop what is running and leave the notebook."""
+        """Stop what is running and leave the notebook, with what it holds in memory."""
         # ipywidgets closes once more when it collects a widget, even a half-made one.
         if hasattr(self, "_unsubscribe"):
             self._jobs.cancel()
@@ -164,7 +164,10 @@ class PatchWidget(anywidget.AnyWidget):
     @traitlets.observe("selection")
     def _verify_selection(self, change: dict[str, Any]) -> None:
         nodes = self._study.nodes(change["new"])
-        new = [node for node in nodes if str(node) not in self.verified]
+        known = self._study.verified
+        self._learn(tuple(known[node] for node in nodes if node in known))
+        self._learn(())
+        new = [node for node in nodes if node not in known]
         if not new:
             self._jobs.cancel()
             return
@@ -183,21 +186,30 @@ class PatchWidget(anywidget.AnyWidget):
     def _learn(self, found: tuple[Effect, ...]) -> None:
         """Show what became known, by this widget's job or by a cell, in a few messages."""
         now = monotonic()
-        for effect in found:
-            estimate = self._estimated(effect.node)
-            self._news[str(effect.node)] = wire.effect_record(effect, estimate)
+        self._news |= self._records(self._drawn(found))
         # The whole trait travels at each change: not with every step of a sweep.
         if self._news and (not found or now - self._shown_at > PROGRESS_EVERY_S):
             self._shown_at = now
             self.set_trait("verified", {**self.verified, **self._news})
             self._news = {}
 
+    def _drawn(self, effects: Iterable[Effect]) -> list[Effect]:
+        """Those of cells on the page and of picks: a fine sweep has thousands more."""
+        return [
+            effect
+            for effect in effects
+            if str(effect.node) in self.selection
+            or (effect.node.by is None and effect.node.kind in SHOWN_KINDS)
+        ]
+
+    def _records(self, effects: Iterable[Effect]) -> dict[str, wire.Record]:
+        return {
+            str(effect.node): wire.effect_record(effect, self._estimated(effect.node))
+            for effect in effects
+        }
+
     def _estimated(self, node: Node) -> float:
-        grid = self._estimate(node.kind, node.by)
-        scale = wire.study_scale(grid)
-        cell: tuple[Any, ...] = (slice(None), *node.cell)
-        raw = float(grid.raw[cell].mean())
-        return raw if scale is None else raw / scale
+        return wire.shown_value(self._estimate(node.kind, node.by), node)
 
     def _on_message(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from patchwidget.grids import Effect, Grid
+from patchwidget.nodes import Node
 from patchwidget.study import PatchStudy
 
 Record = dict[str, Any]
@@ -51,7 +52,7 @@ def _pair_records(study: PatchStudy) -> list[Record]:
 
 def grid_record(grid: Grid) -> Record:
     """One grid of mean effects, `[*axes]` as float32; raw changes without a scale."""
-    values = _effects(grid.raw, study_scale(grid)).mean(0)
+    values = _shown(grid).mean(0)
     return {
         "kind": grid.kind,
         "by": grid.by,
@@ -62,22 +63,27 @@ def grid_record(grid: Grid) -> Record:
     }
 
 
-def study_scale(grid: Grid) -> float | None:
-    """The number that a grid's raw values are divided by, if there is one."""
-    return None if grid.scale is None else grid.scale.value
+def _shown(grid: Grid) -> Tensor:
+    return grid.raw if grid.scale is None else grid.scale.shown(grid.raw)
+
+
+def shown_value(grid: Grid, node: Node) -> float:
+    """The number of one node's cell."""
+    cell: tuple[Any, ...] = (slice(None), *node.cell)
+    return float(_shown(grid)[cell].mean())
 
 
 def effect_record(effect: Effect, estimate: float | None) -> Record:
     """One verified node: an entry of the `verified` trait."""
-    scale = effect.scale.value
+    shown = effect.scale.shown
     halves = None
     if effect.halves is not None:
-        halves = [float(_effects(half, scale).mean()) for half in effect.halves]
+        halves = [float(shown(half).mean()) for half in effect.halves]
     return {
         "estimate": None if estimate is None or not isfinite(estimate) else estimate,
-        "exact": float(_effects(effect.raw, scale).mean()),
+        "exact": float(shown(effect.raw).mean()),
         "raw": float(effect.raw.mean()),
-        "per_pair": _effects(effect.raw, scale).tolist(),
+        "per_pair": shown(effect.raw).tolist(),
         "halves": halves,
     }
 
@@ -86,7 +92,3 @@ def to_bytes(values: Tensor) -> bytes:
     """Values as float32 in C order."""
     data: bytes = values.detach().float().cpu().contiguous().numpy().tobytes()
     return data
-
-
-def _effects(raw: Tensor, scale: float | None) -> Tensor:
-    return raw if scale is None else raw / scale

@@ -91,13 +91,17 @@ def test_a_clicked_head_shows_what_transformer_lens_computes(
 def test_the_quickstart_finds_a_head_that_the_estimate_misses(open_notebook):
     notebook = open_notebook(QUICKSTART)
     notebook.run_all()
-    exact, estimate = json.loads(
-        notebook.run("import json; print(json.dumps([exact[worst], estimate[worst]]))")
+    query, pattern = json.loads(
+        notebook.run(
+            "import json; print(json.dumps([[study.estimate(n.kind)[n], "
+            "study.exact([n])[n].value] for n in (worst, pattern)]))"
+        )
     )
-    assert abs(exact - estimate) > 0.2, "by more than a fifth of the full effect"
-    # The reason that it gives: the softmax is flat where that query counts.
-    assert float(notebook.run("print(float(weights))")) > 0.8
-    assert notebook.run("print(by_position[query].value > 0.2)") == "True"
+    assert abs(query[1] - query[0]) > 0.2, "by more than a fifth of the full effect"
+    # The reasons that it gives: part is lost in the softmax, the rest behind it.
+    assert query[1] == pytest.approx(pattern[1], rel=0.1)
+    assert abs(query[0]) < 0.9 * abs(pattern[0])
+    assert abs(pattern[0]) < 0.9 * abs(pattern[1])
 
 
 def test_the_page_follows_the_selection_of_a_cell(open_notebook):
@@ -182,12 +186,19 @@ from patchwidget import PatchStudy, PatchWidget, Pairs, demo
 
 model = demo.load_model()
 pairs = Pairs(
-    "<img src=x onerror='window.hacked=1'> Mary",
-    "<img src=x onerror='window.hacked=1'> John",
-    answers=[(" Mary", " John")],
+    "Then Mary and John met. Mary spoke to",
+    "Then Mary and John met. John spoke to",
+    answers=[(" John", " Mary")],
 )
-PatchWidget(PatchStudy(model, pairs))
+study = PatchStudy(model, pairs)
+# A tokenizer may have such a token; the bundled one would cut it into letters.
+markup = "<img src=x onerror='window.hacked=1'>"
+for row in study.pairs.text[0]:
+    row[2] = markup
+study.pairs.answer_text[0][0] = markup
+PatchWidget(study)
 """
+MARKUP = "<img src=x onerror='window.hacked=1'>"
 
 
 def test_tokens_with_markup_are_text(open_notebook):
@@ -196,4 +207,4 @@ def test_tokens_with_markup_are_text(open_notebook):
     root = widget_of(notebook)
     assert root.locator("img").count() == 0
     assert notebook.page.evaluate("window.hacked") is None
-    assert "<" in root.inner_text()
+    assert root.inner_text().count(MARKUP) >= 3, "in both prompts and the answer"

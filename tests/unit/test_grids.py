@@ -121,22 +121,21 @@ def test_every_node_once_in_the_order_of_the_cells():
     assert nodes[-1] == Node("neuron", 1, pos=2, neuron=4)
 
 
-def test_from_tensor_takes_effects_with_or_without_pairs():
+def test_from_tensor_takes_effects():
     effects = torch.rand(2, 3)
     mine = Grid.from_tensor("attn.hook_z", effects)
     assert (mine.kind, mine.method, mine.scale) == ("z", "yours", None)
     assert_close(mine.values, effects)
-    pairs = torch.rand(4, 2, 3)
-    assert_close(Grid.from_tensor("z", pairs).values, pairs.mean(0))
     assert Grid.from_tensor("pattern", torch.rand(2, 3, 5), by="pos").by == "dest"
 
 
 @pytest.mark.parametrize(
     ("kind", "shape", "by", "message"),
     [
-        ("z", (2,), None, r"\[pairs, layer, head\], got shape \[2\]"),
-        ("z", (2, 3), "pos", r"\[pairs, layer, pos, head\], got shape \[2, 3\]"),
-        ("resid_pre", (4, 3, 2, 3), None, r"\[pairs, layer, pos\]"),
+        ("z", (2,), None, r"\('layer', 'head'\), got shape \[2\]: is another"),
+        ("z", (2, 3), "pos", r"\('layer', 'pos', 'head'\), got shape \[2, 3\]"),
+        ("z", (2, 5, 3), None, "is another `by` meant"),
+        ("resid_pre", (3, 2, 3), None, r"\('layer', 'pos'\)"),
         ("zz", (2, 3), None, "unknown kind 'zz'"),
         ("z", (2, 3), "dest", "z cannot be had by 'dest'"),
     ],
@@ -220,7 +219,7 @@ def identical(request, model, tokens):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "hooks":
             patch.setattr(
-                "patchwidget.study._engine", lambda m, _: (HookedModel(m), None)
+                "patchwidget.engines.choose", lambda m: (HookedModel(m), None)
             )
         return PatchStudy(model, clean, clean, answers)
 

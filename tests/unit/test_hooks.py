@@ -31,7 +31,7 @@ def studies(request, tokens):
 
 def by_hooks(model, tokens):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("patchwidget.study._engine", lambda m, _: (HookedModel(m), None))
+        patch.setattr("patchwidget.engines.choose", lambda m: (HookedModel(m), None))
         return PatchStudy(model, *tokens)
 
 

@@ -82,11 +82,11 @@ def test_keys_and_values_count_their_own_heads():
         *[(kind, kind) for kind in KINDS],
         ("hook_z", "z"),
         ("attn.hook_q", "q"),
-        ("blocks.3.attn.hook_k", "k"),
+        ("attn.hook_k", "k"),
         ("attn.hook_pattern", "pattern"),
         ("pattern", "pattern"),
         ("attn", "pattern"),
-        ("blocks.0.hook_resid_pre", "resid_pre"),
+        ("hook_resid_pre", "resid_pre"),
         ("hook_mlp_out", "mlp_out"),
         ("mlp.hook_post", "neuron"),
         ("post", "neuron"),
@@ -96,7 +96,9 @@ def test_transformer_lens_names_are_understood(name, kind):
     assert kind_name(name) == kind
 
 
-@pytest.mark.parametrize("kind", ["zz", "", "hook_", "attn.z", None, 3])
+@pytest.mark.parametrize(
+    "kind", ["zz", "", "hook_", "attn.z", "blocks.3.hook_resid_pre", None, 3]
+)
 def test_an_unknown_kind_names_the_known_ones(kind):
     with pytest.raises(ValueError, match=r"unknown kind .*resid_pre.*pattern, neuron"):
         kind_name(kind)

@@ -311,3 +311,11 @@ def test_pairs_compare_as_objects(tokens):
     pairs = Pairs(*tokens[:2])
     assert pairs == pairs  # noqa: PLR0124 - tensors inside would raise
     assert pairs != Pairs(*tokens[:2])
+
+
+def test_prompts_that_are_too_long_are_not_cut(model):
+    long = "Mary gave " * 20
+    with pytest.raises(
+        ValueError, match=r"prompts have \d+ tokens, the model takes 32"
+    ):
+        Pairs(long, long).on(model)

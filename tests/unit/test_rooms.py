@@ -17,6 +17,7 @@ ROOMS = (
     "decoder",
     "hooks",
     "runs",
+    "engines",
     "attention",
     "changes",
     "exact",

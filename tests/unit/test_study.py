@@ -173,7 +173,7 @@ CALLS = {
 
 def by_hooks(model, tokens, **options):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("patchwidget.study._engine", lambda m, _: (HookedModel(m), None))
+        patch.setattr("patchwidget.engines.choose", lambda m: (HookedModel(m), None))
         return PatchStudy(model, *tokens, **options)
 
 
@@ -612,18 +612,48 @@ def test_our_own_hooks_do_not_count_as_changes(model, tokens):
     study.estimate("q")
 
 
-def test_weights_changed_without_a_trace_are_noticed(model, tokens):
-    study = PatchStudy(model, *tokens)
-    study.exact([Head(0, 1)])
+def changed_without_a_trace(model, part):
+    """A weight changed past autograd's own count of changes, and its undoing."""
+    names = {"head": ("W_O", ".o._original_component.weight"), "norm": ("ln_final", ".ln_f.")}
     weight = next(
-        p for n, p in model.named_parameters() if n.endswith("W_O") or ".o." in n
+        p for n, p in model.named_parameters() if any(x in n for x in names[part])
     )
     before = weight.detach().clone()
-    weight.data.mul_(1.5)  # past autograd's own count of changes
+    weight.data.mul_(1.5)
+    return lambda: weight.data.copy_(before)
+
+
+@pytest.mark.parametrize("part", ["head", "norm"])
+def test_weights_changed_without_a_trace_are_noticed(model, tokens, part):
+    study = PatchStudy(model, *tokens)
+    study.exact([Head(0, 1)])
+    undo = changed_without_a_trace(model, part)
     try:
-        with pytest.raises(RuntimeError, match="differ from those this study captured"):
-            study.exact([Head(1, 1)])
+        for ask in (lambda: study.exact([Head(1, 1)]), lambda: study.estimate("z")):
+            with pytest.raises(RuntimeError, match="from those this study captured"):
+                ask()
         assert list(study.verified) == [Head(0, 1)]
     finally:
-        weight.data.copy_(before)
-    assert study.exact([Head(1, 1)])["L1H1.z"].value is not None
+        undo()
+    assert study.exact([Head(1, 1)])["L1H1.z"].raw.shape == (len(tokens[0]),)
+
+
+def test_weights_changed_between_steps_leave_no_wrong_effect(model, tokens):
+    study = PatchStudy(model, *tokens)
+    steps = study.steps("exact", [Head(0, 1)])
+    next(steps)
+    next(steps)
+    undo = changed_without_a_trace(model, "head")
+    try:
+        with pytest.raises(RuntimeError, match="from those this study captured"):
+            list(steps)
+    finally:
+        undo()
+    assert len(study.verified) == 0
+
+
+def test_autocast_of_the_caller_changes_nothing(model, tokens):
+    plain = PatchStudy(model, *tokens).exact([Head(0, 1)])["L0H1.z"].raw
+    study = PatchStudy(model, *tokens)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(study.exact([Head(0, 1)])["L0H1.z"].raw, plain)
