@@ -88,7 +88,10 @@ function pairFacts(study: Study, pair: number): HTMLElement[] {
   if (pairs.length === 1) return answers; // the header has said the rest
   if (metric.clean.length !== pairs.length) {
     // A user's own metric may give one number for all pairs: the header's.
-    return [...answers, el("span", {}, `${metric.name} is known for all pairs together`)];
+    return [
+      ...answers,
+      el("span", {}, `${metric.name} is known for all pairs together`),
+    ];
   }
   if (pair >= 0) {
     const values = [metric.clean[index], metric.corrupted[index]];
