@@ -197,19 +197,13 @@ class PatchStudy:
         new = [node for node in dict.fromkeys(nodes) if node not in self._known]
         known = len(nodes) - len(new)
         yield Progress(known, len(nodes))
-        if new:
-            self._check_model()
-            self._check_logits()
-        running = exact.steps(self._runs, new)
+        self._check_model()
         try:
-            while True:
-                # Between two steps the user's own cells may have changed the model.
-                self._check_model()
-                step = next(running, None)
-                if step is None:
-                    return
+            for step in exact.steps(self._runs, new):
                 # Nothing found is for listeners the end, and most steps find nothing.
                 if step.found:
+                    # Between two steps the user's own cells may have changed the model.
+                    self._check_model()
                     self._check_logits()
                     self._learn(step.found)
                 yield Progress(known + step.done, len(nodes), step.found)
