@@ -253,12 +253,21 @@ class PatchStudy:
 
     def can_patch(self, kind: str) -> bool:
         """Whether a kind exists and can be patched in this model."""
+        return self.obstacle(kind) is None
+
+    def obstacle(self, kind: str) -> str | None:
+        """Why a kind cannot be patched in this model; None if it can.
+
+        Raises:
+            ValueError: if there is no such kind in any model.
+        """
+        kind = kind_name(kind)
         try:
             with computing():
                 self._runs.require(kind)
-        except ValueError:
-            return False
-        return True
+        except ValueError as error:
+            return str(error)
+        return None
 
     def attention(self, heads: Iterable[Node | str] | Node | str) -> Attention:
         """Attention patterns of heads in the clean and the corrupted run."""

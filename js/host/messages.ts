@@ -9,12 +9,12 @@ import type { Host } from "./host";
 import type { Report } from "./report";
 
 // biome-ignore format: a Python test reads this line and compares it with its twin
-export const MESSAGE_KINDS = {attentionGet: "attention.get", jobCancel: "job.cancel", jobProgress: "job.progress", reply: "reply"} as const;
+export const MESSAGE_KINDS = {attentionGet: "attention.get", jobCancel: "job.cancel", jobRetry: "job.retry", jobProgress: "job.progress", reply: "reply"} as const;
 
 /** A kernel that runs a user's cell answers only when that cell has ended. */
 const REPLY_TIMEOUT_MS = 30_000;
 
-type RequestKind = typeof MESSAGE_KINDS.attentionGet | typeof MESSAGE_KINDS.jobCancel;
+type RequestKind = (typeof MESSAGE_KINDS)["attentionGet" | "jobCancel" | "jobRetry"];
 
 export interface Reply {
   payload: unknown;

@@ -41,8 +41,8 @@ export interface Store {
   readonly verified: ReadonlySignal<ReadonlyMap<string, Verified>>;
   /** The job's state, with the newest progress in it. */
   readonly job: ReadonlySignal<Job>;
-  /** Why the last attempt to cancel came to nothing; null if it did not. */
-  readonly cancelFailure: ReadonlySignal<string | null>;
+  /** Why the kernel did not do what a job's button asked; null if it did. */
+  readonly jobFailure: ReadonlySignal<string | null>;
 
   readonly selection: ReadonlySignal<readonly string[]>;
   readonly shown: ReadonlySignal<Shown>;
@@ -58,6 +58,8 @@ export interface Store {
   show(shown: Shown): void;
   showPair(pair: number): void;
   cancelJob(): Promise<void>;
+  /** Runs the picks that are not known once more. */
+  retryJob(): Promise<void>;
 }
 
 export function createStore(host: Host, signal: AbortSignal): Store {
@@ -75,8 +77,18 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const kernel = followKernel(mirrors);
   const view = followView(mirrors);
   const attention = createAttention(channel);
-  const cancelFailure = makeSignal<string | null>(null);
+  const jobFailure = makeSignal<string | null>(null);
   signal.addEventListener("abort", forgetWithStudy(kernel.study, attention));
+
+  async function askOfJob(kind: "jobCancel" | "jobRetry"): Promise<void> {
+    jobFailure.value = null;
+    try {
+      await channel.request(MESSAGE_KINDS[kind], {});
+    } catch (error) {
+      if (isAbort(error)) return;
+      jobFailure.value = error instanceof Error ? error.message : String(error);
+    }
+  }
 
   return {
     ...view,
@@ -88,7 +100,7 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     figure: computed(() =>
       makeFigure(kernel.grids.value, kernel.verified.value, view.shown.value),
     ),
-    cancelFailure,
+    jobFailure,
     attention,
     trouble: mirrors.trouble,
     select(selection) {
@@ -106,15 +118,8 @@ export function createStore(host: Host, signal: AbortSignal): Store {
       view.pair.value = pair;
       host.set("pair", pair);
     },
-    async cancelJob() {
-      cancelFailure.value = null;
-      try {
-        await channel.request(MESSAGE_KINDS.jobCancel, {});
-      } catch (error) {
-        if (isAbort(error)) return;
-        cancelFailure.value = error instanceof Error ? error.message : String(error);
-      }
-    },
+    cancelJob: () => askOfJob("jobCancel"),
+    retryJob: () => askOfJob("jobRetry"),
   };
 }
 

@@ -8,35 +8,38 @@ import { counted } from "./words";
 export const jobView: MakeView = ({ store, signal }) => {
   const bar = el("section", { class: "pw-job", "aria-label": "Computation" });
   const cancel = button("cancel", () => void store.cancelJob(), signal);
+  const retry = button("run again", () => void store.retryJob(), signal);
   cancel.classList.add("pw-cancel");
+  retry.classList.add("pw-retry");
   react(signal, () => {
     const job = store.job.value;
     bar.dataset.state = job.state;
     const missing = store.selection.value.filter(
       (name) => !store.verified.value.has(name),
     ).length;
-    bar.replaceChildren(...content(job, cancel, store.cancelFailure.value, missing));
+    const failure = store.jobFailure.value;
+    const refused = el("span", { class: "pw-error" }, `Not done: ${failure}`);
+    bar.replaceChildren(
+      ...content(job, missing, { cancel, retry }),
+      ...(failure ? [refused] : []),
+    );
   });
   return bar;
 };
 
 function content(
   job: Job,
-  cancel: HTMLElement,
-  failure: string | null,
   missing: number,
+  { cancel, retry }: Record<"cancel" | "retry", HTMLElement>,
 ): HTMLElement[] {
-  if (job.state === "running") return running(job, cancel, failure);
-  if (job.state === "failed") return [failed(job)];
+  if (job.state === "running") return running(job, cancel);
+  const again = missing > 0 ? [retry] : [];
+  if (job.state === "failed") return [failed(job), ...again];
   // A newer pick cancels an older one: that is no news once all picks are known.
-  return job.state === "cancelled" && missing > 0 ? [cancelled(missing)] : [];
+  return job.state === "cancelled" && missing > 0 ? [cancelled(missing), ...again] : [];
 }
 
-function running(
-  { label, done, total }: Job,
-  cancel: HTMLElement,
-  failure: string | null,
-): HTMLElement[] {
+function running({ label, done, total }: Job, cancel: HTMLElement): HTMLElement[] {
   const known = total > 0 ? { value: done, max: total } : {};
   return [
     el("progress", {
@@ -47,9 +50,6 @@ function running(
     el("span", {}, label || "running"),
     ...(total > 0 ? [el("span", { class: "pw-number" }, `${done}/${total}`)] : []),
     cancel,
-    ...(failure
-      ? [el("span", { class: "pw-error" }, `Not cancelled: ${failure}`)]
-      : []),
   ];
 }
 

@@ -10,10 +10,11 @@ from typing import Any
 
 ATTENTION_GET = "attention.get"
 JOB_CANCEL = "job.cancel"
+JOB_RETRY = "job.retry"
 JOB_PROGRESS = "job.progress"
 REPLY = "reply"
 
-REQUESTS = (ATTENTION_GET, JOB_CANCEL)
+REQUESTS = (ATTENTION_GET, JOB_CANCEL, JOB_RETRY)
 
 Message = dict[str, Any]
 

@@ -105,10 +105,11 @@ class PatchWidget(anywidget.AnyWidget):
         self._news: dict[str, wire.Record] = {}
         self._told = self._shown_at = monotonic()
         self._reported: set[str] = set()
+        self._closed = False
         self._jobs = Jobs(running_loop(), self._on_state, self._on_progress)
         # Everything is known before the page hears of the widget: one message opens it.
         first = {
-            "study": wire.study_record(study),
+            "study": {**wire.study_record(study), "notice": self._notice()},
             "grids": self._grid_records(),
             "verified": self._records(self._drawn(study.verified.values())),
             "job": asdict(Job()),
@@ -135,6 +136,7 @@ class PatchWidget(anywidget.AnyWidget):
         """Stop what is running and leave the notebook, with what it holds in memory."""
         # ipywidgets closes once more when it collects a widget, even a half-made one.
         if hasattr(self, "_unsubscribe"):
+            self._closed = True
             self._jobs.cancel()
             self._unsubscribe()
         super().close()
@@ -145,6 +147,12 @@ class PatchWidget(anywidget.AnyWidget):
 
     def _kinds(self) -> list[str]:
         return [kind for kind in SHOWN_KINDS if self._study.can_patch(kind)]
+
+    def _notice(self) -> str | None:
+        """What the reader has to know: the slower way, and maps that are missing."""
+        obstacles = [self._study.obstacle(kind) for kind in SHOWN_KINDS]
+        lines = [self._study.notice, *dict.fromkeys(obstacles)]
+        return " ".join(line for line in lines if line) or None
 
     def _estimate(self, kind: str, by: str | None) -> Grid:
         if (kind, by) not in self._estimates:
@@ -162,8 +170,17 @@ class PatchWidget(anywidget.AnyWidget):
         return list(dict.fromkeys(map(str, nodes)))
 
     @traitlets.observe("selection")
-    def _verify_selection(self, change: dict[str, Any]) -> None:
-        nodes = self._study.nodes(change["new"])
+    def _verify_selection(self, _: dict[str, Any]) -> None:
+        self.verify()
+
+    def verify(self) -> None:
+        """Run the exact patches of the picks that are not known yet, or once more.
+
+        Picking does so by itself; after a failure or a cancelled job this tries again.
+        """
+        if self._closed:
+            return
+        nodes = self._study.nodes(self.selection)
         known = self._study.verified
         self._learn(tuple(known[node] for node in nodes if node in known))
         self._learn(())
@@ -220,11 +237,11 @@ class PatchWidget(anywidget.AnyWidget):
         problem = messages.request_problem(content)
         if problem is not None:
             self._report_once(problem)
-        elif content["kind"] == messages.JOB_CANCEL:
-            self.cancel()
-            self.send(messages.reply(content, {}))
-        else:
+        elif content["kind"] == messages.ATTENTION_GET:
             self._send_attention(content)
+        else:
+            (self.verify if content["kind"] == messages.JOB_RETRY else self.cancel)()
+            self.send(messages.reply(content, {}))
 
     def _send_attention(self, request: messages.Message) -> None:
         try:

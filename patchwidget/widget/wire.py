@@ -37,7 +37,6 @@ def study_record(study: PatchStudy) -> Record:
         "pairs": _pair_records(study),
         "labels": study.pairs.labels,
         "answer_position": study.pairs.position,
-        "notice": study.notice,
     }
 
 

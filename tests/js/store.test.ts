@@ -124,7 +124,7 @@ describe("the job", () => {
     const error = { type: "RuntimeError", message: "nothing runs" };
     host.deliver({ kind: "reply", id, ok: false, error, payload: null });
     await cancelled;
-    expect(store.cancelFailure.value).toBe("nothing runs");
+    expect(store.jobFailure.value).toBe("nothing runs");
   });
 });
 

@@ -297,6 +297,16 @@ describe("the job bar", () => {
     expect(host.sent.at(-1)?.kind).toBe("job.cancel");
   });
 
+  test("offers to run again what failed, until it is known", () => {
+    const error = { type: "ValueError", message: "no" };
+    const job = { ...NO_JOB, id: 1, state: "failed", error };
+    open({ ...TRAITS, selection: ["L1H1.z"], job });
+    find(".pw-retry", HTMLButtonElement).click();
+    expect(host.sent.at(-1)?.kind).toBe("job.retry");
+    host.receive("selection", []);
+    expect(place.querySelector(".pw-retry")).toBeNull();
+  });
+
   test("shows an error in full, as text", () => {
     const message = "line one\n<b>line two</b>";
     const error = { type: "ValueError", message };

@@ -614,7 +614,10 @@ def test_our_own_hooks_do_not_count_as_changes(model, tokens):
 
 def changed_without_a_trace(model, part):
     """A weight changed past autograd's own count of changes, and its undoing."""
-    names = {"head": ("W_O", ".o._original_component.weight"), "norm": ("ln_final", ".ln_f.")}
+    names = {
+        "head": ("W_O", ".o._original_component.weight"),
+        "norm": ("ln_final", ".ln_f."),
+    }
     weight = next(
         p for n, p in model.named_parameters() if any(x in n for x in names[part])
     )

@@ -526,3 +526,31 @@ def test_both_sides_know_the_same_messages():
     }
     assert camel == theirs
     assert set(messages.REQUESTS) < set(ours.values())
+
+
+def test_a_failed_pick_can_be_run_again(model, tokens):
+    calls = []
+
+    def metric(logits):
+        if calls == ["broken"]:
+            raise ArithmeticError("not today")
+        return logits[:, -1, 3] - logits[:, -1, 4]
+
+    widget = PatchWidget(model, *tokens[:2], metric=metric)
+    calls.append("broken")
+    widget.selection = ["L0H1.z"]
+    assert widget.job["state"] == "failed"
+    calls.append("mended")
+    receive(widget, {"kind": "job.retry", "id": "a-1"})
+    assert widget.job["state"] == "done"
+    assert list(widget.verified) == ["L0H1.z"]
+    assert [c["ok"] for c, _ in widget.comm.messages() if c["kind"] == "reply"] == [
+        True
+    ]
+
+
+def test_a_closed_widget_runs_nothing(model, tokens):
+    widget = PatchWidget(model, *tokens)
+    widget.close()
+    widget.selection = ["L0H1.z"]
+    assert widget.job["state"] == "idle"
