@@ -135,8 +135,10 @@ class TokenPairs:
 
 
 def _batch(prompts: Prompts) -> Sequence[str] | Tensor:
+    if hasattr(prompts, "__array__"):
+        prompts = torch.as_tensor(prompts)
     if isinstance(prompts, Tensor):
-        if prompts.dtype.is_floating_point or prompts.dim() not in (1, 2):
+        if not _holds_ids(prompts) or prompts.dim() not in (1, 2):
             raise ValueError(
                 "token tensors are whole numbers [pairs, positions], got "
                 f"{prompts.dtype} {list(prompts.shape)}"
@@ -156,10 +158,14 @@ def _batch(prompts: Prompts) -> Sequence[str] | Tensor:
 def _answer_rows(answers: Answers, count: int) -> Sequence[Any] | Tensor | None:
     if answers is None:
         return None
+    if hasattr(answers, "__array__"):
+        answers = torch.as_tensor(answers)
     if isinstance(answers, Tensor):
         rows = answers.detach().clone()
-        rows = rows[:, None] if rows.dim() == 1 else rows
-        if rows.is_floating_point() or rows.dim() != 2 or rows.shape[1] not in (1, 2):
+        if rows.dim() == 1:
+            # Right and wrong of one pair, or the right one of each.
+            rows = rows[None] if count == 1 and len(rows) == 2 else rows[:, None]
+        if not _holds_ids(rows) or rows.dim() != 2 or rows.shape[1] not in (1, 2):
             raise ValueError(
                 "answers are token ids [pairs, 2] (right, wrong) or [pairs, 1], got "
                 f"{answers.dtype} {list(answers.shape)}"
@@ -170,6 +176,10 @@ def _answer_rows(answers: Answers, count: int) -> Sequence[Any] | Tensor | None:
     if count == 1 and len(answers) == 2 and not _is_row(answers[0]):
         answers = [answers]
     return [tuple(row) if _is_row(row) else (row,) for row in answers]
+
+
+def _holds_ids(tokens: Tensor) -> bool:
+    return not (tokens.is_floating_point() or tokens.dtype == torch.bool)
 
 
 def _is_row(answer: object) -> bool:

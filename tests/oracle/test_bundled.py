@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from hook_oracle import Oracle, logit_diff
-from test_exact import CUTS, spread
+from test_exact import CUTS, THEIRS, spread
 from torch.testing import assert_close
 
 from patchwidget import PatchStudy, demo
@@ -16,9 +16,17 @@ def model():
     return demo.load_model()
 
 
+@pytest.fixture(scope="module")
+def double_model():
+    """In float64: in float32 the model itself is as far from that as 1.6e-5 (logits of
+    27), more than the difference of two right answers may be.
+    """
+    return demo.load_model().to(torch.float64)
+
+
 @pytest.fixture(scope="module", params=["denoising", "noising"])
-def study(request, model):
-    return PatchStudy(model, demo.ioi_pairs(), direction=request.param)
+def study(request, double_model):
+    return PatchStudy(double_model, demo.ioi_pairs(), direction=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +51,21 @@ def test_exact_effects_equal_the_hook_loop(study, oracle, kind, by):
         )
 
 
-def test_the_heads_grid_equals_transformer_lens(model):
+@pytest.mark.parametrize(("kind", "name"), THEIRS.items())
+def test_grids_equal_transformer_lens(model, kind, name):
     from transformer_lens import patching
 
     study = PatchStudy(model, demo.ioi_pairs())
     pairs = study.pairs
     with torch.no_grad():
         cache = model.run_with_cache(pairs.clean)[1]
-        theirs = patching.get_act_patch_attn_head_out_all_pos(
+        theirs = getattr(patching, name)(
             model,
             pairs.corrupted,
             cache,
             lambda logits: logit_diff(logits, pairs.answers).mean(),
         )
         base = logit_diff(model(pairs.corrupted), pairs.answers).mean()
-    ours = study.exact("z")
+    ours = study.exact(kind)
     assert_close(ours.raw.mean(0), theirs - base)
     assert_close(ours.values, (theirs - base) / study.scale)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import tensor
+from toy_models import random_tokens
 
 from patchwidget import Pairs, PatchStudy
 
@@ -319,3 +320,22 @@ def test_prompts_that_are_too_long_are_not_cut(model):
         ValueError, match=r"prompts have \d+ tokens, the model takes 32"
     ):
         Pairs(long, long).on(model)
+
+
+def test_arrays_are_tokens_too(model):
+    clean, corrupted, answers = random_tokens(2, 5)
+    pairs = Pairs(clean.numpy(), corrupted.numpy(), answers=answers.numpy()).on(model)
+    assert torch.equal(pairs.clean, clean)
+    assert torch.equal(pairs.answers, answers)
+
+
+def test_two_answers_of_one_pair_are_right_and_wrong(model):
+    clean, corrupted, _ = random_tokens(1, 5)
+    for answers in (torch.tensor([7, 9]), [7, 9]):
+        pairs = Pairs(clean, corrupted, answers=answers).on(model)
+        assert pairs.answers.tolist() == [[7, 9]]
+
+
+def test_truth_values_are_no_tokens():
+    with pytest.raises(ValueError, match="whole numbers"):
+        Pairs(torch.ones(2, 5, dtype=torch.bool), torch.ones(2, 5, dtype=torch.bool))
