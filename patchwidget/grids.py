@@ -124,7 +124,9 @@ class Grid:
         """Mean effect over the pairs `[*axes]`, in TransformerLens' axis order."""
         return self.per_pair.mean(0)
 
-    def __getitem__(self, node: Node) -> float:
+    def __getitem__(self, node: Node | str) -> float:
+        """Mean effect of one node, by itself or by its name."""
+        node = Node.parse(node) if isinstance(node, str) else node
         if (node.kind, node.by) != (self.kind, self.by):
             raise KeyError(f"{node} is not in a grid of {self.kind} by {self.axes}")
         return float(self.values[node.cell])

@@ -221,6 +221,9 @@ class Node:
             return (pairs, pos, cast("int", self.head))
         return (pairs, pos)
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         head = "" if self.head is None else f"H{self.head}"
         pos = "" if self.pos is None else f"@{self.pos}"

@@ -334,7 +334,7 @@ class PatchStudy:
         name = getattr(self.model.cfg, "model_name", "model")
         clean, corrupted = (float(values.mean()) for values in self.baselines)
         return (
-            f"PatchStudy({name}, {len(self.pairs)} pairs of "
+            f"PatchStudy({name}, {len(self.pairs)} pair{'s' * (len(self.pairs) > 1)} of "
             f"{self.pairs.clean.shape[1]} tokens, {self.direction}, {self.metric}: "
             f"clean {clean:.3g}, corrupted {corrupted:.3g})"
         )

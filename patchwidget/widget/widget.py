@@ -87,7 +87,8 @@ class PatchWidget(anywidget.AnyWidget):
     verified = traitlets.Dict(read_only=True).tag(sync=True)
     job = traitlets.Dict(read_only=True).tag(sync=True)
 
-    selection = traitlets.List(traitlets.Unicode()).tag(sync=True, echo_update=False)
+    # Nodes are taken too; the validator makes names of them.
+    selection: traitlets.List[Any] = traitlets.List().tag(sync=True, echo_update=False)
     shown = traitlets.Enum(("estimate", "exact", "miss"), "estimate").tag(
         sync=True, echo_update=False
     )
@@ -164,7 +165,7 @@ class PatchWidget(anywidget.AnyWidget):
         """Names as the kernel writes them; what does not exist is refused, visibly."""
         try:
             nodes = self._study.nodes(proposal["value"])
-        except (ValueError, IndexError) as error:
+        except (TypeError, ValueError, IndexError) as error:
             self._jobs.refuse(error)
             raise
         return list(dict.fromkeys(map(str, nodes)))

@@ -192,13 +192,13 @@ pairs = Pairs(
 )
 study = PatchStudy(model, pairs)
 # A tokenizer may have such a token; the bundled one would cut it into letters.
-markup = "<img src=x onerror='window.hacked=1'>"
+markup = "<img/src=x/onerror='window.hacked=1'>"
 for row in study.pairs.text[0]:
     row[2] = markup
 study.pairs.answer_text[0][0] = markup
 PatchWidget(study)
 """
-MARKUP = "<img src=x onerror='window.hacked=1'>"
+MARKUP = "<img/src=x/onerror='window.hacked=1'>"
 
 
 def test_tokens_with_markup_are_text(open_notebook):

@@ -272,7 +272,7 @@ def test_forms_of_construction(model, tokens):
     words = PatchStudy(model, "so Mary gave", "so John gave", (" Mary", " John"))
     assert words.extent.n_pos == 5
     text = repr(words)
-    assert "1 pairs of 5 tokens, denoising, logit_diff: clean" in text
+    assert "1 pair of 5 tokens, denoising, logit_diff: clean" in text
 
 
 @pytest.mark.parametrize(

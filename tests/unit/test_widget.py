@@ -554,3 +554,12 @@ def test_a_closed_widget_runs_nothing(model, tokens):
     widget.close()
     widget.selection = ["L0H1.z"]
     assert widget.job["state"] == "idle"
+
+
+def test_nodes_can_be_picked_as_they_are(model, tokens):
+    widget = PatchWidget(model, *tokens)
+    widget.selection = [Head(0, 1), "1.2.q"]
+    assert widget.selection == ["L0H1.z", "L1H2.q"]
+    assert sorted(widget.verified) == ["L0H1.z", "L1H2.q"]
+    with pytest.raises(TypeError, match="3 is not a node"):
+        widget.selection = [3]
