@@ -36,15 +36,16 @@ def ioi_pairs(
         template: One of ``templates.IOI_TEMPLATES`` or ``HELD_OUT_TEMPLATES``.
 
     Returns:
-        Pairs with answers (IO, S) and labels ``NAME1 NAME2 S2 END``, and ``S1 IO``
-        where they stand at one position.
+        Pairs with answers (IO, S) and labels ``S1 IO S2 END``; where S1 and IO change
+        places between the prompts, ``NAME1 NAME2 S2 END``.
     """
     cases = ioi_cases(n, seed, order, template)
     marks = cases[0].clean.marks
     first, second = sorted((marks["S1"], marks["IO"]))
-    labels = {"NAME1": first, "NAME2": second}
-    kept = ("S2", "END") if order == "both" else ("S1", "IO", "S2", "END")
-    return _pairs(cases, labels | {name: marks[name] for name in kept})
+    names = {"S1": marks["S1"], "IO": marks["IO"]}
+    if order == "both":
+        names = {"NAME1": first, "NAME2": second}
+    return _pairs(cases, names | {name: marks[name] for name in ("S2", "END")})
 
 
 def fact_pairs(n: int = 8, seed: int = 0, *, carrier: int = 0) -> Pairs:
