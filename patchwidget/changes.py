@@ -52,14 +52,25 @@ def change(
     if kind in ("resid_pre", "resid_mid", "resid_post"):
         stream = _replaced(base[kind, layer], values[kind, layer], nodes)
         return Change(stream, layer, kind)
-    block = weights.layers[layer]
-    if kind in ("mlp_out", "neuron"):
-        written = _mlp_writes(block, base, values, nodes)
-        return Change(base["resid_post", layer] + written, layer, "resid_post")
-    written = _attention_writes(block, base, values, nodes)
+    written = _written(weights.layers[layer], base, values, nodes)
+    site = "resid_post" if kind in ("mlp_out", "neuron") else "resid_mid"
     # In a parallel block, and without an MLP, nothing reads the stream in between.
-    site = "resid_mid" if ("resid_mid", layer) in base else "resid_post"
+    site = site if (site, layer) in base else "resid_post"
     return Change(base[site, layer] + written, layer, site)
+
+
+def _written(
+    block: Layer, base: Activations, values: Activations, nodes: Sequence[Node]
+) -> Tensor:
+    """Change of what attention or the MLP writes to the stream, `[n, B, T, d]`."""
+    kind, layer = nodes[0].kind, nodes[0].layer
+    if kind in ("attn_out", "mlp_out"):
+        return _difference(base[kind, layer], values[kind, layer], nodes)
+    if kind == "neuron":
+        return _neuron_writes(block, base, values, nodes)
+    attn = block.attn
+    steps = torch.stack([_head_write(attn, base, values, node) for node in nodes])
+    return _through(block.ln1_post, blocks.write(attn, base["z", layer]), steps)
 
 
 def _replaced(base: Tensor, values: Tensor, nodes: Sequence[Node]) -> Tensor:
@@ -78,32 +89,16 @@ def _difference(base: Tensor, values: Tensor, nodes: Sequence[Node]) -> Tensor:
     return copies
 
 
-def _mlp_writes(
+def _neuron_writes(
     block: Layer, base: Activations, values: Activations, nodes: Sequence[Node]
 ) -> Tensor:
-    """Change of what the MLP writes, `[n, B, T, d]`."""
-    kind, layer = nodes[0].kind, nodes[0].layer
-    if kind == "mlp_out":
-        return _difference(base[kind, layer], values[kind, layer], nodes)
-    mlp = cast("Mlp", block.mlp)
-    active = base[kind, layer]
+    layer, mlp = nodes[0].layer, cast("Mlp", block.mlp)
+    active = base["neuron", layer]
     steps = active.new_zeros(len(nodes), *base["resid_post", layer].shape)
     for step, node in zip(steps, nodes, strict=True):
-        change = values[kind, layer][node.index] - active[node.index]
+        change = values["neuron", layer][node.index] - active[node.index]
         step[:, node.pos] = change[:, None] * mlp.W_out[node.neuron]
     return _through(block.ln2_post, blocks.excite(mlp, active), steps)
-
-
-def _attention_writes(
-    block: Layer, base: Activations, values: Activations, nodes: Sequence[Node]
-) -> Tensor:
-    """Change of what attention writes, `[n, B, T, d]`."""
-    kind, layer = nodes[0].kind, nodes[0].layer
-    if kind == "attn_out":
-        return _difference(base[kind, layer], values[kind, layer], nodes)
-    attn = block.attn
-    steps = torch.stack([_head_write(attn, base, values, node) for node in nodes])
-    return _through(block.ln1_post, blocks.write(attn, base["z", layer]), steps)
 
 
 def _through(norm: Norm | None, out: Tensor, steps: Tensor) -> Tensor:

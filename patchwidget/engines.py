@@ -24,21 +24,30 @@ def captured(
     engine, reason = choose(model)
     clean, corrupted = capture(engine, pairs.clean), capture(engine, pairs.corrupted)
     if isinstance(engine, Decoder):
-        n_layers = len(engine.weights.layers)
-        for run, tokens in ((clean, pairs.clean), (corrupted, pairs.corrupted)):
-            theirs = model(tokens, return_type="logits")
-            reason = reason or difference(run.readout.logits(), theirs, n_layers)
-    if reason is None:
-        return engine, clean, corrupted, None
-    if isinstance(engine, Decoder):
-        engine = HookedModel(model)
-        reason = f"its logits differ from the decoder's {reason}"
-        clean, corrupted = (
-            capture(engine, pairs.clean),
-            capture(engine, pairs.corrupted),
+        found = _disagreement(model, engine, (clean, corrupted), pairs)
+        if found is None:
+            return engine, clean, corrupted, None
+        reason, engine = (
+            f"its logits differ from the decoder's {found}",
+            HookedModel(model),
         )
+        clean = capture(engine, pairs.clean)
+        corrupted = capture(engine, pairs.corrupted)
     notice = f"Patches run through the model's own hooks, which is slower: {reason}."
     return engine, clean, corrupted, notice
+
+
+def _disagreement(
+    model: Any, decoder: Decoder, runs: tuple[Capture, Capture], pairs: TokenPairs
+) -> str | None:
+    """How the decoder's runs differ from the model's, in words; None if they agree."""
+    n_layers = len(decoder.weights.layers)
+    for run, tokens in zip(runs, (pairs.clean, pairs.corrupted), strict=True):
+        theirs = model(tokens, return_type="logits")
+        found = difference(run.readout.logits(), theirs, n_layers)
+        if found is not None:
+            return found
+    return None
 
 
 def choose(model: Any) -> tuple[Engine, str | None]:
