@@ -1,6 +1,6 @@
-"""Results over nodes: a grid over all nodes of a kind, or the effects of chosen ones.
+"""Results over all nodes of a kind.
 
-Both keep the raw change of the metric for every pair. An *effect* is that change divided
+A grid keeps the raw change of the metric for every pair. An *effect* is that change divided
 by one number for all pairs, the mean over pairs of metric(source) - metric(base), so
 that per-pair effects average to the usual ratio of means: 0 = nothing changed, 1 = the
 source's value on average (in noising too; ARENA's noising metric has the opposite sign).
@@ -8,7 +8,7 @@ source's value on average (in noising too; ARENA's noising metric has the opposi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -197,71 +197,3 @@ class Grid:
             title=f"{self.kind}, {self.method} ({self.direction})",
         )
         return ax
-
-
-@dataclass(frozen=True, eq=False)
-class Effect:
-    """The exact effect of one node.
-
-    Attributes:
-        node: what was patched.
-        raw: change of the metric for each pair `[B]`, in the metric's units.
-        scale: what an effect is a fraction of.
-        halves: for a logit difference the rise of the right answer's logit and the fall
-            of the wrong one's, `[B]` each, in logits: their sum is `raw`.
-    """
-
-    node: Node
-    raw: Tensor
-    scale: Scale
-    halves: tuple[Tensor, Tensor] | None = None
-
-    @property
-    def per_pair(self) -> Tensor:
-        """Effect on each pair `[B]`."""
-        return self.scale.normalise(self.raw)
-
-    @property
-    def value(self) -> float:
-        """Mean effect over the pairs."""
-        return float(self.per_pair.mean())
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __repr__(self) -> str:
-        known = self.scale.value is not None
-        text = (
-            f"effect {self.value:+.4f}"
-            if known
-            else f"raw {float(self.raw.mean()):+.4g}"
-        )
-        return f"{self.node}: {text}"
-
-
-class Effects(Mapping[Node, Effect]):
-    """The exact effects of chosen nodes, in the order in which they were asked for."""
-
-    def __init__(
-        self, effects: Mapping[Node, Effect], labels: Mapping[str, int] | None = None
-    ) -> None:
-        self._effects = dict(effects)
-        self._labels = dict(labels or {})
-
-    def __getitem__(self, node: Node | str) -> Effect:
-        """An effect by its node or the node's name."""
-        if isinstance(node, str):
-            try:
-                node = Node.parse(node, self._labels)
-            except ValueError as error:
-                raise KeyError(str(error)) from None
-        return self._effects[node]
-
-    def __iter__(self) -> Iterator[Node]:
-        return iter(self._effects)
-
-    def __len__(self) -> int:
-        return len(self._effects)
-
-    def __repr__(self) -> str:
-        return "\n".join(map(repr, self._effects.values())) or "no effects"

@@ -42,14 +42,25 @@ class LogitsReadout:
 
     all_logits: Tensor
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """See `logits.Readout.shape`."""
+        rows, n_pos, n_tokens = self.all_logits.shape
+        return rows, n_pos, n_tokens
+
+    @property
+    def like(self) -> Tensor:
+        """See `logits.Readout.like`."""
+        return self.all_logits
+
     def logits(
         self, position: int | None = None, vocabulary: Tensor | None = None
     ) -> Tensor:
-        """See `metrics.Readout.logits`."""
+        """See `logits.Readout.logits`."""
         if position is None:
             return self.all_logits.clone()  # a metric may work in place
         here = self.all_logits[:, position]
-        return here if vocabulary is None else here.gather(-1, vocabulary)
+        return here.clone() if vocabulary is None else here.gather(-1, vocabulary)
 
     def rows(self, start: int, stop: int) -> LogitsReadout:
         """The readout of rows `start` to `stop`."""

@@ -1,41 +1,21 @@
 """What a run is judged by: one number a pair, read from its logits.
 
-A metric reads through a *readout*, which unembeds only what is looked at. Rows of a
+A metric reads through a `Readout`, which unembeds only what is looked at. Rows of a
 readout are patches times pairs, patch by patch, so that many patches run as one batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from patchwidget.logits import LazyLogits, NotComputedError, Readout
 from patchwidget.pairs import TokenPairs
-
-
-class Readout(Protocol):
-    """The end of a run, `[rows, positions, vocabulary]`, unembedded where looked at."""
-
-    def logits(
-        self, position: int | None = None, vocabulary: Tensor | None = None
-    ) -> Tensor:
-        """Logits at one position or all, of chosen tokens or all.
-
-        Args:
-            position: one position from 0, or None for all of them.
-            vocabulary: token ids `[rows, A]`, only with a position.
-
-        Returns:
-            `[rows, A]`, `[rows, V]` (a position) or `[rows, T, V]` (all positions).
-        """
-        ...
-
-    def rows(self, start: int, stop: int) -> Readout:
-        """The readout of some of the rows."""
-        ...
 
 
 class Metric(Protocol):
@@ -134,6 +114,24 @@ class KLToSource(_AtAnswer):
         return divergence.reshape(copies, len(self.pairs))
 
 
+class MetricRaisedError(RuntimeError):
+    """A user's metric raised; its own exception is the cause.
+
+    Attributes:
+        copy: in which of the runs it was given.
+    """
+
+    def __init__(self, name: str, error: Exception, copy: int) -> None:
+        super().__init__(f"metric {name} raised {type(error).__name__}: {error}")
+        self.copy = copy
+
+    def on(self, where: str) -> RuntimeError:
+        """The error to show, which says on what run it happened."""
+        shown = RuntimeError(f"{self}, on {where}")
+        shown.__cause__ = self.__cause__
+        return shown
+
+
 @dataclass(frozen=True)
 class Custom:
     """A user's own `logits [B, T, V] -> scalar or [B]`.
@@ -145,25 +143,46 @@ class Custom:
     function: Callable[[Tensor], Tensor]
     n_pairs: int
     name: str = "custom"
+    _looked: set[int | None] = field(default_factory=set, compare=False, repr=False)
 
     @property
-    def position(self) -> None:
-        """A function may look anywhere."""
+    def position(self) -> int | None:
+        """The one position at which the function has looked so far, or None."""
+        return next(iter(self._looked)) if len(self._looked) == 1 else None
 
     def values(self, readout: Readout, copies: int = 1) -> Tensor:
-        """Values `[copies, B]` or `[copies, 1]`, one call of the function a patch."""
-        return torch.stack(
-            [
-                self._one(readout.rows(i * self.n_pairs, (i + 1) * self.n_pairs))
-                for i in range(copies)
-            ]
-        )
+        """Values `[copies, B]` or `[copies, 1]`, one call of the function a patch.
+
+        Raises:
+            MetricRaisedError: if the function raises.
+            NotComputedError: if it looks where `position` said that it would not.
+        """
+        # What one copy looks at the next will too: unembedded for all of them at once.
+        at = cache(readout.logits)
+        return torch.stack([self._one(readout, at, copy) for copy in range(copies)])
 
     def answers(self, readout: Readout, copies: int = 1) -> None:
         """No halves: what the function reads is its own affair."""
 
-    def _one(self, readout: Readout) -> Tensor:
-        value = self.function(readout.logits())
+    def _one(self, readout: Readout, at: Callable[[int], Tensor], copy: int) -> Tensor:
+        start, stop = copy * self.n_pairs, (copy + 1) * self.n_pairs
+        logits = LazyLogits.of(
+            (self.n_pairs, *readout.shape[1:]),
+            readout.like,
+            at=lambda position: at(position)[start:stop],
+            everything=lambda: readout.rows(start, stop).logits(),
+        )
+        try:
+            value = self.function(logits)
+        except NotComputedError:
+            raise
+        except Exception as error:
+            raise MetricRaisedError(self.name, error, copy) from error
+        finally:
+            self._looked.update(logits.looked)
+        return self._checked(value)
+
+    def _checked(self, value: object) -> Tensor:
         if not isinstance(value, Tensor):
             raise TypeError(
                 f"metric {self.name} returned {type(value).__name__} {value!r}: return a "
@@ -181,14 +200,34 @@ class Custom:
         return value
 
 
+MetricLike = str | Callable[[Tensor], Tensor]
+
+
+def metrics_of(metric: MetricLike | Mapping[str, MetricLike]) -> dict[str, MetricLike]:
+    """Metrics by their names; the first of several is the one that pictures show.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if isinstance(metric, Mapping):
+        if not metric:
+            raise ValueError("no metric is given: metric={'name': function, ...}")
+        return dict(metric)
+    if callable(metric):
+        return {getattr(metric, "__name__", type(metric).__name__): metric}
+    return {metric: metric}
+
+
 def make_metric(
-    metric: str | Callable[[Tensor], Tensor],
+    name: str,
+    metric: MetricLike,
     pairs: TokenPairs,
     source: Callable[[], Readout],
 ) -> Metric:
     """The metric a user means by a name or a function.
 
     Args:
+        name: what it is called.
         metric: `"logit_diff"`, `"logprob"`, `"prob"`, `"kl"`, or a function of logits.
         pairs: what it is read on.
         source: gives the source run, which only `"kl"` needs.
@@ -197,11 +236,10 @@ def make_metric(
         ValueError: if the name is unknown or the answers it needs are missing.
     """
     if callable(metric):
-        name = getattr(metric, "__name__", type(metric).__name__)
         return Custom(metric, len(pairs), name=name)
     if metric == "kl":
         log_probs = _at_least_float(source().logits(pairs.position)).log_softmax(-1)
-        return KLToSource(pairs, log_probs, name="kl")
+        return KLToSource(pairs, log_probs, name=name)
     named: dict[str, tuple[type[LogitDiff | LogProb], int]] = {
         "logit_diff": (LogitDiff, 2),
         "logprob": (LogProb, 1),
@@ -213,8 +251,8 @@ def make_metric(
             "or give a function of the logits [B, T, V]"
         )
     kind, n_answers = named[metric]
-    _need_answers(pairs, metric, n_answers)
-    return kind(pairs, name=metric)
+    _need_answers(pairs, name, n_answers)
+    return kind(pairs, name=name)
 
 
 def _at_least_float(values: Tensor) -> Tensor:

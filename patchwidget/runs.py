@@ -9,11 +9,11 @@ clean run; turning a study round swaps the two and runs nothing again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,9 +21,17 @@ from torch import Tensor
 from patchwidget.decoder import Decoder
 from patchwidget.grids import Scale
 from patchwidget.hooks import HookedModel
-from patchwidget.metrics import Metric, Readout, check_finite, make_metric
+from patchwidget.logits import Readout
+from patchwidget.metrics import (
+    Metric,
+    MetricLike,
+    MetricRaisedError,
+    check_finite,
+    make_metric,
+)
 from patchwidget.nodes import Extent, kind_name
-from patchwidget.pairs import TokenPairs
+from patchwidget.pairs import Pairs, Prompts, TokenPairs
+from patchwidget.sources import Source
 
 Engine = Decoder | HookedModel
 Direction = Literal["denoising", "noising"]
@@ -71,7 +79,8 @@ class Runs:
         pairs: the prompts.
         clean, corrupted: their captured runs.
         direction: which of them is the base.
-        metric_like: the metric as the user gave it.
+        metric_likes: the metrics as the user gave them, by name; the first is the main one.
+        ablation: values to patch in, where they are not those of the other run.
     """
 
     engine: Engine
@@ -79,7 +88,8 @@ class Runs:
     clean: Capture
     corrupted: Capture
     direction: Direction
-    metric_like: str | Callable[[Tensor], Tensor]
+    metric_likes: Mapping[str, MetricLike]
+    ablation: Activations | None = None
 
     def __post_init__(self) -> None:
         if self.direction not in ("denoising", "noising"):
@@ -116,8 +126,9 @@ class Runs:
 
     @property
     def source(self) -> Capture:
-        """The run that values are taken from."""
-        return self.clean if self.direction == "denoising" else self.corrupted
+        """The run that values are taken from; under an ablation, the ablated values."""
+        other = self.clean if self.direction == "denoising" else self.corrupted
+        return other if self.ablation is None else replace(other, values=self.ablation)
 
     @property
     def base_tokens(self) -> Tensor:
@@ -126,12 +137,18 @@ class Runs:
         return self.pairs.corrupted if denoising else self.pairs.clean
 
     @cached_property
-    def metric(self) -> Metric:
-        """The metric, reading this study's answers."""
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics by name, reading this study's answers."""
         with computing():
-            return make_metric(
-                self.metric_like, self.pairs, lambda: self.source.readout
-            )
+            return {
+                name: make_metric(name, like, self.pairs, lambda: self.source.readout)
+                for name, like in self.metric_likes.items()
+            }
+
+    @property
+    def metric(self) -> Metric:
+        """The main metric: estimates are of it."""
+        return next(iter(self.metrics.values()))
 
     @cached_property
     def scale(self) -> Scale:
@@ -139,18 +156,40 @@ class Runs:
         base = self._metric_of(self.base, "the base run")
         return Scale(base, self._metric_of(self.source, "the source run"))
 
+    @property
+    def unit(self) -> Scale | None:
+        """The scale; None where there is no other run, and effects are raw changes."""
+        alone = self.ablation is not None and self.clean is self.corrupted
+        return None if alone else self.scale
+
     def _metric_of(self, run: Capture, where: str) -> Tensor:
         with computing():
-            values = self.metric.values(run.readout)[0]
+            try:
+                values = self.metric.values(run.readout)[0]
+            except MetricRaisedError as error:
+                raise error.on(where) from error.__cause__
         check_finite(values[None], self.metric.name, where)
         return values
 
+    def reading(self, metric: str) -> Runs:
+        """The same runs with another of the metrics as the main one.
+
+        Raises:
+            ValueError: if there is no such metric.
+        """
+        if metric not in self.metric_likes:
+            raise ValueError(
+                f"there is no metric {metric!r}: choose one of "
+                f"{', '.join(self.metric_likes)}"
+            )
+        if metric not in self._readings:
+            only = {metric: self.metric_likes[metric]}
+            self._readings[metric] = replace(self, metric_likes=only)
+        return self._readings[metric]
+
     @cached_property
-    def base_answers(self) -> Tensor | None:
-        """Logits of right and wrong answer on the base run `[B, 2]`, if it reads them."""
-        with computing():
-            answers = self.metric.answers(self.base.readout)
-        return None if answers is None else answers[0]
+    def _readings(self) -> dict[str, Runs]:
+        return {next(iter(self.metric_likes)): self}
 
     @cached_property
     def gradients(self) -> Activations:
@@ -184,15 +223,35 @@ class Runs:
 
     def reversed(self) -> Runs:
         """The other direction, from the same two runs."""
+        if self.ablation is not None:
+            raise ValueError("an ablation of the clean run has no other direction")
         other: Direction = "noising" if self.direction == "denoising" else "denoising"
-        return Runs(
-            self.engine,
-            self.pairs,
-            self.clean,
-            self.corrupted,
-            other,
-            self.metric_like,
+        return replace(self, direction=other)
+
+
+def ablated(runs: Runs, source: Source, model: Any) -> Runs:
+    """The same runs, with the values of an ablation to put into the clean one.
+
+    Raises:
+        ValueError: if the base run is not the clean one, or the source's prompts have
+            another length than the study's.
+    """
+    if runs.direction != "noising":
+        raise ValueError(
+            f"an ablation changes the clean run: direction={runs.direction!r} does not fit"
         )
+
+    def capture_prompts(prompts: Prompts) -> Activations:
+        others = Pairs(prompts, prompts).on(model).clean
+        n_pos = runs.base_tokens.shape[1]
+        if others.shape[1] != n_pos:
+            raise ValueError(
+                f"the source's prompts have {others.shape[1]} tokens, the study's {n_pos}"
+            )
+        return capture(runs.engine, others).values
+
+    values = source.values(runs.base.values, capture_prompts)
+    return replace(runs, ablation=values)
 
 
 def _watch(probes: Activations) -> Callable[[str, int, Tensor], Tensor]:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
-from patchwidget import exact
 from patchwidget.attention import Attention, attention
-from patchwidget.decoder import (
-    Decoder,
-    difference,
-    model_class,
-)
-from patchwidget.engines import captured, fingerprint, refuse_dropout
+from patchwidget.decoder import model_class
+from patchwidget.effects import Effects, Joint
+from patchwidget.engines import captured, refuse_dropout
 from patchwidget.estimate import METHODS
-from patchwidget.exact import Progress
-from patchwidget.grids import Effect, Effects, Grid
-from patchwidget.nodes import Extent, Node, cut_of, kind_name
+from patchwidget.exact import Listener, Patch, PatchCost, Progress, Runner
+from patchwidget.grids import Grid
+from patchwidget.metrics import MetricLike, metrics_of
+from patchwidget.nodes import Extent, Node, cut_of, is_node_name, kind_name
 from patchwidget.pairs import Answers, Pairs, Prompts
-from patchwidget.runs import Direction, Runs, computing
+from patchwidget.runs import Direction, Runs, ablated, computing
+from patchwidget.sources import Source, make_source
+from patchwidget.watch import Watch
 
-Listener = Callable[[tuple[Effect, ...]], None]
+Nodes = Iterable[Node | str] | Node | str
 
 
 class PatchStudy:
@@ -34,9 +33,16 @@ class PatchStudy:
         pairs: a `Pairs`, or the clean prompts (strings or tokens `[B, T]`).
         corrupted: the corrupted prompts, if `pairs` are the clean ones.
         answers: the answers, if `pairs` are the clean prompts; see `Pairs`.
-        metric: `"logit_diff"`, `"logprob"`, `"prob"`, `"kl"`, or a function
-            `logits [B, T, V] -> scalar or [B]`.
-        direction: `"denoising"` (clean values into the corrupted run) or `"noising"`.
+        metric: `"logit_diff"`, `"logprob"`, `"prob"`, `"kl"`, a function
+            `logits [B, T, V] -> scalar or [B]`, or several of them by name: all are read
+            from the same patched runs, and the first is the one that pictures show.
+        direction: `"denoising"` (clean values into the corrupted run, the default) or
+            `"noising"`.
+        source: an ablation of the clean run instead of the other prompts' values:
+            `"zero"`, or one of `patchwidget.sources`. Corrupted prompts may then be left
+            out: effects are raw changes of the metric.
+        budget: bytes that patched runs may take at once; by default a quarter of what is
+            free.
 
     Attributes:
         pairs: the prompts as tokens.
@@ -61,29 +67,37 @@ class PatchStudy:
         corrupted: Prompts | None = None,
         answers: Answers = None,
         *,
-        metric: str | Callable[[Tensor], Tensor] = "logit_diff",
-        direction: Direction = "denoising",
+        metric: MetricLike | Mapping[str, MetricLike] = "logit_diff",
+        direction: Direction | None = None,
+        source: str | Source | None = None,
+        budget: int | None = None,
     ) -> None:
         model_class(model)
         refuse_dropout(model)
-        self.model = model
+        self.model, self._budget = model, budget
+        alone = source is not None and corrupted is None
         with computing():
-            self.pairs = _pairs(pairs, corrupted, answers).on(model)
+            given = _pairs(pairs, corrupted, answers, alone=alone)
+            self.pairs = given.on(model)
             engine, clean, corrupt, self.notice = captured(model, self.pairs)
-        self._fingerprint = fingerprint(model)
-        self._take(
-            Runs(engine, self.pairs, clean, corrupt, direction, metric_like=metric)
-        )
+            if given.corrupted is given.clean:
+                corrupt = clean
+            runs = Runs(
+                engine,
+                self.pairs,
+                clean,
+                corrupt,
+                direction or ("denoising" if source is None else "noising"),
+                metrics_of(metric),
+            )
+            if source is not None:
+                runs = ablated(runs, make_source(source), model)
+        self._watch = Watch(model, runs)
+        self._take(runs)
 
     def _take(self, runs: Runs) -> None:
         self._runs = runs
-        # One pair tells whether the model has changed; but a user's hooks may read the
-        # batch as a whole. A tensor, since a readout unembeds with today's weights.
-        self._rows = 1 if isinstance(runs.engine, Decoder) else len(self.pairs)
-        with computing():
-            self._logits = runs.base.readout.rows(0, self._rows).logits()
-        self._known: dict[Node, Effect] = {}
-        self._listeners: list[Listener] = []
+        self._runner = Runner(runs, self._watch, self._budget)
         self._reversed: PatchStudy | None = None
 
     @property
@@ -93,8 +107,13 @@ class PatchStudy:
 
     @property
     def metric(self) -> str:
-        """Name of the metric."""
+        """Name of the metric; of several, the first."""
         return self._runs.metric.name
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of all metrics that are read from each run."""
+        return tuple(self._runs.metrics)
 
     @property
     def extent(self) -> Extent:
@@ -116,11 +135,16 @@ class PatchStudy:
 
     @property
     def verified(self) -> Effects:
-        """Every exact effect known so far."""
-        return Effects(self._known, self.pairs.labels)
+        """Every exact effect of a single node that is known so far."""
+        return Effects(self._runner.known.nodes(), self.pairs.labels)
 
     def estimate(
-        self, kind: str, method: str = "atp", *, by: str | None = None
+        self,
+        kind: str,
+        method: str = "atp",
+        *,
+        by: str | None = None,
+        metric: str | None = None,
     ) -> Grid:
         """Estimated effects of all nodes of a kind, from one backward for all kinds.
 
@@ -128,6 +152,7 @@ class PatchStudy:
             kind: see `nodes.KINDS`.
             method: `"atp"`.
             by: `"pos"` cuts heads by position, `"dest"` and `"dest_src"` patterns.
+            metric: one of `metrics`; None is the first.
 
         Raises:
             ValueError: if the kind or the method is unknown, or the metric cannot be
@@ -139,48 +164,74 @@ class PatchStudy:
                 f"unknown method {method!r}: choose one of {', '.join(METHODS)}"
             )
         kind, by = kind_name(kind), cut_of(kind, by)
-        self._check_model()
-        if not self._runs.has_gradients:
-            self._check_logits()
+        self._watch.check()
         with computing():
-            return METHODS[method](self._runs, kind, by)
+            return METHODS[method](self._runs.reading(metric or self.metric), kind, by)
 
     def exact(
-        self, what: str | Node | Iterable[Node | str], *, by: str | None = None
+        self,
+        what: Nodes,
+        *,
+        by: str | None = None,
+        window: int | None = None,
+        metric: str | None = None,
     ) -> Grid | Effects:
         """Exact effects: a kind gives a grid of all its nodes, nodes give `Effects`.
 
         What is known already is not computed again; after an interrupt, what was
-        finished is known.
+        finished is known. A bar tells the remaining time of what takes long.
+
+        Args:
+            what: a kind, or nodes.
+            by: see `estimate`; kinds only.
+            window: patch this many layers together, centred on each (Meng et al. 2022),
+                fewer at the ends; kinds only. Windows inflate effects.
+            metric: one of `metrics`; None is the first.
 
         Raises:
-            ValueError: if the kind is unknown or the metric is not finite at a node, or
-                nodes are given and a `by`.
+            ValueError: if the kind is unknown, the metric is not finite at a node, the
+                budget is too small for one patch, or nodes are given and a `by`.
             IndexError: if the model has no such node.
             RuntimeError: if the model changed since the study captured its runs.
         """
-        if isinstance(what, str) and not _is_node_name(what):
-            with computing():
-                self._runs.require(what)
-            for _ in self.steps("exact", list(self.extent.nodes(what, by))):
-                pass
-            return self.known(what, by)
-        nodes = self.nodes(what)
-        if by is not None:
-            raise ValueError(f"by={by!r} cuts a kind; nodes say themselves how fine")
-        for _ in self.steps("exact", nodes):
-            pass
-        known = {node: self._known[node] for node in nodes}
-        return Effects(known, self.pairs.labels)
+        patches = self._patches(what, by, window)
+        self._runs.reading(metric or self.metric)  # an unknown name is refused first
+        self._runner.finish(patches, f"exact {_label(what, by)}")
+        if _is_kind(what):
+            return self.known(str(what), by, window=window, metric=metric)
+        known = self._runner.known.of(metric)
+        found = {patch[0]: known[patch] for patch in patches}
+        return Effects(found, self.pairs.labels)
+
+    def joint(self, nodes: Nodes, *, metric: str | None = None) -> Joint:
+        """The exact effect of several nodes patched in one run, and each one's alone.
+
+        Raises:
+            ValueError, IndexError, RuntimeError: see `exact`.
+        """
+        patch = _together(self.nodes(nodes))
+        singles = [(node,) for node in patch]
+        self._runner.finish([patch, *singles], "joint patch")
+        known = self._runner.known.of(metric)
+        found = {single[0]: known[single] for single in singles}
+        return Joint(known[patch], Effects(found, self.pairs.labels))
 
     def steps(
-        self, what: str, nodes: Iterable[Node | str] | Node | str
+        self,
+        what: str,
+        nodes: Any,
+        *,
+        by: str | None = None,
+        window: int | None = None,
     ) -> Iterator[Progress]:
         """The steps of a long computation, to be exhausted or closed at any time.
 
         Args:
-            what: `"exact"`.
-            nodes: what is patched; nodes known already are not run again.
+            what: `"exact"`, or `"joint"`.
+            nodes: what is patched: for `"exact"` a kind or nodes, for `"joint"` sets of
+                nodes. What is known already is not run again.
+            by: see `exact`.
+            window: see `exact`.
 
         Raises:
             RuntimeError: if the model's weights or hooks changed since the study
@@ -188,32 +239,33 @@ class PatchStudy:
             ValueError: if the model drops activations at random, or see `nodes`.
             IndexError: see `nodes`.
         """
-        if what != "exact":
-            raise ValueError(f"unknown computation {what!r}: choose 'exact'")
-        nodes = self.nodes(nodes)
-        return self._exact_steps(nodes)
+        if what == "exact":
+            return self._runner.steps(self._patches(nodes, by, window))
+        if what == "joint":
+            return self._runner.steps([_together(self.nodes(one)) for one in nodes])
+        raise ValueError(f"unknown computation {what!r}: choose 'exact' or 'joint'")
 
-    def _exact_steps(self, nodes: Sequence[Node]) -> Iterator[Progress]:
-        new = [node for node in dict.fromkeys(nodes) if node not in self._known]
-        known = len(nodes) - len(new)
-        yield Progress(known, len(nodes))
-        self._check_model()
-        try:
-            for step in exact.steps(self._runs, new):
-                # Nothing found is for listeners the end, and most steps find nothing.
-                if step.found:
-                    # Between two steps the user's own cells may have changed the model.
-                    self._check_model()
-                    self._check_logits()
-                    self._learn(step.found)
-                yield Progress(known + step.done, len(nodes), step.found)
-        finally:
-            self._learn(())
+    def cost(
+        self, what: Nodes, *, by: str | None = None, window: int | None = None
+    ) -> PatchCost:
+        """What `exact` would cost, without what is known already.
 
-    def _learn(self, found: tuple[Effect, ...]) -> None:
-        self._known.update({effect.node: effect for effect in found})
-        for listener in list(self._listeners):
-            listener(found)
+        The first question runs the base prompts once more, to learn the machine's pace.
+        """
+        return self._runner.cost(self._patches(what, by, window))
+
+    def _patches(self, what: Nodes, by: str | None, window: int | None) -> list[Patch]:
+        if not _is_kind(what):
+            if by is not None or window is not None:
+                given = f"by={by!r}" if by is not None else f"window={window!r}"
+                raise ValueError(
+                    f"{given} cuts a kind; nodes say themselves what they are"
+                )
+            return [(node,) for node in self.nodes(what)]
+        kind = kind_name(str(what))
+        with computing():
+            self._runs.require(kind)
+        return list(self.extent.windows(kind, by, window or 1))
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell a function of every exact effect as it becomes known.
@@ -225,31 +277,18 @@ class PatchStudy:
         Returns:
             A function that ends the subscription.
         """
-        self._listeners.append(listener)
+        return self._runner.known.subscribe(listener)
 
-        def unsubscribe() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return unsubscribe
-
-    def known(self, kind: str, by: str | None = None) -> Grid:
+    def known(
+        self,
+        kind: str,
+        by: str | None = None,
+        *,
+        window: int | None = None,
+        metric: str | None = None,
+    ) -> Grid:
         """Exact effects where they are known, NaN elsewhere."""
-        kind, by = kind_name(kind), cut_of(kind, by)
-        base = self._runs.scale.base
-        raw = base.new_full((len(base), *self.extent.shape(kind, by)), float("nan"))
-        for node, effect in self._known.items():
-            if (node.kind, node.by) == (kind, by):
-                cell: tuple[Any, ...] = (slice(None), *node.cell)
-                raw[cell] = effect.raw
-        return Grid(
-            kind,
-            raw,
-            by=by,
-            scale=self._runs.scale,
-            direction=self.direction,
-            metric=self.metric,
-        )
+        return self._runner.grid(kind, by, window or 1, metric)
 
     def can_patch(self, kind: str) -> bool:
         """Whether a kind exists and can be patched in this model."""
@@ -296,39 +335,19 @@ class PatchStudy:
         return nodes
 
     def reversed(self) -> PatchStudy:
-        """The same study in the other direction, from the same two captured runs."""
+        """The same study in the other direction, from the same two captured runs.
+
+        Raises:
+            ValueError: if values come from an ablation, which has no other direction.
+        """
         if self._reversed is None:
             other = object.__new__(PatchStudy)
             other.model, other.pairs, other.notice = self.model, self.pairs, self.notice
-            other._fingerprint = self._fingerprint
+            other._budget, other._watch = self._budget, self._watch
             other._take(self._runs.reversed())
             other._reversed = self
             self._reversed = other
         return self._reversed
-
-    def _check_model(self) -> None:
-        refuse_dropout(self.model)
-        if fingerprint(self.model) != self._fingerprint:
-            raise RuntimeError(
-                "the model's weights or hooks changed since this study ran it, so its "
-                "results would not fit together: make a new PatchStudy"
-            )
-
-    def _check_logits(self) -> None:
-        """Run the model once more: weights can change without leaving a trace.
-
-        Raises:
-            RuntimeError: if its logits are not those of the captured base run.
-        """
-        tokens = self._runs.base_tokens[: self._rows]
-        with computing():
-            now = self.model(tokens, return_type="logits")
-            found = difference(self._logits, now, self.extent.n_layers)
-        if found is not None:
-            raise RuntimeError(
-                f"the model's logits differ from those this study captured {found}, so "
-                "its results would not fit together: make a new PatchStudy"
-            )
 
     def __repr__(self) -> str:
         name = getattr(self.model.cfg, "model_name", "model")
@@ -341,16 +360,28 @@ class PatchStudy:
 
 
 def _pairs(
-    pairs: Pairs | Prompts, corrupted: Prompts | None, answers: Answers
+    pairs: Pairs | Prompts, corrupted: Prompts | None, answers: Answers, *, alone: bool
 ) -> Pairs:
     if isinstance(pairs, Pairs):
         if corrupted is not None or answers is not None:
             raise ValueError("give either a Pairs, or prompts and answers, not both")
         return pairs
-    if corrupted is None:
+    if corrupted is None and not alone:
         raise ValueError("the corrupted prompts are missing")
-    return Pairs(pairs, corrupted, answers=answers)
+    return Pairs(pairs, pairs if corrupted is None else corrupted, answers=answers)
 
 
-def _is_node_name(text: str) -> bool:
-    return text[:1].isdigit() or (text[:1] == "L" and text[1:2].isdigit())
+def _together(nodes: Iterable[Node]) -> Patch:
+    """Nodes as one patch, the same whatever their order."""
+    patch = tuple(sorted(dict.fromkeys(nodes), key=lambda n: (n.layer, str(n))))
+    if not patch:
+        raise ValueError("no node is given to be patched")
+    return patch
+
+
+def _is_kind(what: object) -> bool:
+    return isinstance(what, str) and not is_node_name(what)
+
+
+def _label(what: object, by: str | None) -> str:
+    return f"{what} by {by}" if by else str(what) if _is_kind(what) else "nodes"

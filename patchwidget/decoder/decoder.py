@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from patchwidget.decoder import blocks
 from patchwidget.decoder.borrow import borrow
 from patchwidget.decoder.weights import Layer, Mlp, Weights
+from patchwidget.logits import NotComputedError
 from patchwidget.nodes import Extent
 
 Tap = Callable[[str, int, Tensor], Tensor]
@@ -48,8 +49,12 @@ class Past:
         if self.length == 0:
             return later
         early = self.values[site, layer][:, : self.length]
-        copies = early.repeat(len(later) // len(early), *[1] * (early.dim() - 1))
-        return torch.cat([copies, later], 1)
+        n_pos = self.length + later.shape[1]
+        whole = later.new_empty(len(later), n_pos, *later.shape[2:])
+        whole[:, self.length :] = later
+        copies = torch.unflatten(whole, 0, (-1, len(early)))
+        copies[:, :, : self.length] = early
+        return whole
 
 
 NO_PAST = Past(0, {})
@@ -70,33 +75,50 @@ class StreamReadout:
     Attributes:
         weights: the decoder's weights.
         stream: `[rows, positions, d]`.
-        first: position of the first column, where only some were computed.
+        n_pos: how many positions the run has.
+        only: the position that was computed; None if all of them were.
     """
 
     weights: Weights
     stream: Tensor
-    first: int = 0
+    n_pos: int
+    only: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """See `logits.Readout.shape`."""
+        return len(self.stream), self.n_pos, self.weights.W_U.shape[1]
+
+    @property
+    def like(self) -> Tensor:
+        """See `logits.Readout.like`."""
+        return self.stream
 
     def logits(
         self, position: int | None = None, vocabulary: Tensor | None = None
     ) -> Tensor:
-        """See `metrics.Readout.logits`."""
-        stream = self.stream if position is None else self._at(position)
-        normal = blocks.normalise(self.weights.ln_final, stream)
+        """See `logits.Readout.logits`."""
+        normal = blocks.normalise(self.weights.ln_final, self._at(position))
         W_U, b_U = self.weights.W_U, self.weights.b_U
         if vocabulary is None:
-            logits = normal @ W_U + b_U
-        else:
-            columns = W_U.T[vocabulary]
-            logits = (columns @ normal[..., None])[..., 0] + b_U[vocabulary]
-        return blocks.cap(logits, self.weights.soft_cap)
+            return blocks.cap(blocks.affine(normal, W_U, b_U), self.weights.soft_cap)
+        # Rows share most of their tokens; a column of W_U may lie scattered in memory.
+        tokens, places = torch.unique(vocabulary, return_inverse=True)
+        few = blocks.affine(normal, W_U[:, tokens], b_U[tokens])
+        return blocks.cap(few.gather(-1, places), self.weights.soft_cap)
 
-    def _at(self, position: int) -> Tensor:
-        return self.stream[:, position if position < 0 else position - self.first]
+    def _at(self, position: int | None) -> Tensor:
+        if self.only is None:
+            return self.stream if position is None else self.stream[:, position]
+        if position is None or position % self.n_pos != self.only:
+            raise NotComputedError(
+                f"only position {self.only} was computed, {position} is read"
+            )
+        return self.stream[:, 0]
 
     def rows(self, start: int, stop: int) -> StreamReadout:
         """The readout of rows `start` to `stop`."""
-        return StreamReadout(self.weights, self.stream[start:stop], self.first)
+        return replace(self, stream=self.stream[start:stop])
 
 
 @dataclass(frozen=True)
@@ -142,7 +164,7 @@ class Decoder:
     ) -> StreamReadout:
         """Go on from a stream `[N, T, d]` at `site` of `layer`."""
         (last,) = deque(self.steps(stream, layer, site, tap), maxlen=1)
-        return StreamReadout(self.weights, last)
+        return StreamReadout(self.weights, last, last.shape[1])
 
     def steps(
         self,
@@ -221,12 +243,15 @@ class Decoder:
         past, asking, first = scope.past, normal, scope.past.length
         if scope.wanted is not None:
             asking, first = normal[:, scope.wanted], first + scope.wanted.start
-        q = tap("q", layer, blocks.project(asking, attn.W_Q, attn.b_Q))
-        k = tap("k", layer, blocks.project(normal, attn.W_K, attn.b_K))
-        v = tap("v", layer, blocks.project(normal, attn.W_V, attn.b_V))
+        q = tap("q", layer, blocks.project(asking, attn.all_q, attn.b_Q))
+        k = tap("k", layer, blocks.project(normal, attn.all_k, attn.b_K))
+        v = tap("v", layer, blocks.project(normal, attn.all_v, attn.b_V))
         keys, values = past.before("k", layer, k), past.before("v", layer, v)
-        pattern = tap("pattern", layer, blocks.attend(attn, q, keys, first))
-        z = tap("z", layer, blocks.mix(pattern, values))
+        if tap is untouched:
+            z = blocks.attended(attn, q, keys, values, first)
+        else:
+            pattern = tap("pattern", layer, blocks.attend(attn, q, keys, first))
+            z = tap("z", layer, blocks.mix(pattern, values))
         return blocks.normalise(weights.ln1_post, blocks.write(attn, z))
 
     def _second_half(

@@ -1,4 +1,4 @@
-"""Exact effects through the model's own hooks, one forward a node.
+"""Patched runs through the model's own hooks, one forward a patch.
 
 Slow and independent of the decoder: the way for models that the decoder does not cover,
 and the oracle that the fast way is held against.
@@ -6,49 +6,48 @@ and the oracle that the fast way is held against.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from patchwidget.exact.progress import Progress
-from patchwidget.exact.sweep import effects_of, unchanged, zero_effect
-from patchwidget.grids import Effect
+from patchwidget.exact.swap import Patch, Reading, Swap, readings_of
 from patchwidget.hooks import HookedModel
-from patchwidget.metrics import Readout
 from patchwidget.nodes import Node
-from patchwidget.runs import Runs, computing
+from patchwidget.runs import computing
 
 
 def hook_loop(
-    runs: Runs, nodes: Sequence[Node], hooked: HookedModel
-) -> Iterator[Progress]:
-    """Exact effects of `nodes`, in their order.
+    swap: Swap, patches: Sequence[Patch], hooked: HookedModel
+) -> Iterator[tuple[Reading, ...]]:
+    """Readings of patched runs, in their order.
 
     Raises:
-        ValueError: if a hook does not act, or the metric is not finite at a node.
+        ValueError: if a hook does not act, or a metric is not finite in a run.
+        RuntimeError: if a metric raises.
     """
-    for done, node in enumerate(nodes, start=1):
-        if unchanged(runs, node):
-            effect = zero_effect(runs, node)
-        else:
-            effect = _effect(runs, node, hooked)
-        yield Progress(done, len(nodes), (effect,))
+    for patch in patches:
+        with computing():
+            if swap.first_change(patch) is None:
+                found = swap.untouched(patch)
+            else:
+                found = _patched(swap, patch, hooked)
+        yield (found,)
 
 
-def _effect(runs: Runs, node: Node, hooked: HookedModel) -> Effect:
-    with computing():
-        hooked.require(node.kind, runs.base_tokens)
-        readout = _patched(runs, node, hooked)
-        answers = runs.metric.answers(readout)
-        return effects_of(runs, [node], runs.metric.values(readout), answers)[0]
+def _patched(swap: Swap, patch: Patch, hooked: HookedModel) -> Reading:
+    at: dict[tuple[str, int], list[Node]] = defaultdict(list)
+    for node in patch:
+        hooked.require(node.kind, swap.tokens)
+        at[node.kind, node.layer].append(node)
 
-
-def _patched(runs: Runs, node: Node, hooked: HookedModel) -> Readout:
-    source = runs.source.values[node.kind, node.layer]
-
-    def replace(_site: str, _layer: int, value: Tensor) -> Tensor:
+    def replace(site: str, layer: int, value: Tensor) -> Tensor:
         value = value.clone()
-        value[node.index] = source[node.index]
+        for node in at[site, layer]:
+            value[node.index] = swap.values[site, layer][node.index]
         return value
 
-    return hooked.run(runs.base_tokens, replace, at=[(node.kind, node.layer)])
+    # In the order of computation: hooks of one name run as they are given.
+    places = [place for place in hooked.places if place in at]
+    readout = hooked.run(swap.tokens, replace, at=places)
+    return readings_of(swap.metrics, [patch], readout)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from patchwidget.grids import Effect
+from patchwidget.effects import Effect
 
 
 @dataclass(frozen=True)
@@ -12,10 +12,13 @@ class Progress:
     """One step of a computation.
 
     Attributes:
-        done, total: nodes finished, and nodes asked for.
+        done, total: patches finished, and patches asked for.
         found: effects that this step finished.
+        work: share of the multiplications done, 0 to 1: what the remaining time is told
+            from, since a patch of the first layer costs many times one of the last.
     """
 
     done: int
     total: int
     found: tuple[Effect, ...] = ()
+    work: float = 0.0

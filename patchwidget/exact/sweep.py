@@ -1,134 +1,148 @@
-"""Exact effects on the decoder: change the stream, resume, read the metric.
+"""Patched runs on the decoder: change the stream, resume, read the metrics.
 
-Nodes of one kind and layer run as one batch. A sweep is a generator: each step is one
-layer of one batch, closing it at any step keeps all that was finished.
+A sweep is a generator: each step is one layer of one batch of patches, and closing it at
+any step keeps all that was finished. A patch of one node starts at what its layer writes;
+a patch of several runs its layers with the nodes replaced as the run comes by them.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from patchwidget.changes import Change, change
-from patchwidget.decoder import Decoder, Past, StreamReadout
-from patchwidget.exact.progress import Progress
-from patchwidget.grids import Effect
-from patchwidget.metrics import check_finite, halves
-from patchwidget.nodes import Node
-from patchwidget.runs import Runs, computing
+from patchwidget.decoder import Decoder, Past, StreamReadout, Tap, untouched
+from patchwidget.exact.batches import Batch, batches
+from patchwidget.exact.replace import replacement
+from patchwidget.exact.swap import Patch, Reading, Swap, readings_of
+from patchwidget.logits import NotComputedError
+from patchwidget.runs import computing
 
-# About a thousand token rows keep a matrix unit busy; more only delays the next step.
-ROWS_PER_BATCH = 1024
+Found = tuple[Reading, ...]
 
 
-def sweep(runs: Runs, nodes: Sequence[Node]) -> Iterator[Progress]:
-    """Exact effects of `nodes` in the order of the model's layers.
+def sweep(swap: Swap, patches: Sequence[Patch]) -> Iterator[Found]:
+    """Readings of patched runs, in the order of the model's layers.
 
     Raises:
-        ValueError: if the metric is not finite at a node, which is named.
+        ValueError: if a metric is not finite in a run, which is named; if the budget is
+            too small for one patch.
+        RuntimeError: if a metric raises.
     """
-    done = 0
-    for batch in _batches(runs, nodes):
-        for finished in _patch(runs, batch):
-            done += len(finished)
-            yield Progress(done, len(nodes), finished)
+    moving: list[tuple[Patch, int]] = []
+    still: list[Reading] = []
+    for patch in patches:
+        with computing():
+            first = swap.first_change(patch)
+        if first is None:
+            still.append(swap.untouched(patch))
+        else:
+            moving.append((patch, first))
+    if still:
+        yield tuple(still)
+    waiting = batches(swap, moving)
+    for batch in waiting:
+        yield from _within_memory(swap, batch)
 
 
-def unchanged(runs: Runs, node: Node) -> bool:
-    """Whether source and base have the same value at a node: then its effect is 0."""
-    place = node.kind, node.layer
-    base, source = runs.base.values[place], runs.source.values[place]
-    return torch.equal(base[node.index], source[node.index])
+def _within_memory(swap: Swap, batch: Batch) -> Iterator[Found]:
+    """Run a batch; where memory does not suffice, two of half its size."""
+    try:
+        yield from _run(swap, batch)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error) or len(batch.patches) == 1:
+            raise
+    else:
+        return
+    warnings.warn(
+        f"memory did not suffice for {len(batch.patches)} patches at once: going on with "
+        "half as many. A smaller budget=... avoids the attempt",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    for half in batch.halves():
+        yield from _within_memory(swap, half)
 
 
-def zero_effect(runs: Runs, node: Node) -> Effect:
-    """The effect of a node at which nothing is changed: exactly 0."""
-    raw = torch.zeros_like(runs.scale.base)
-    answers = runs.base_answers
-    return Effect(node, raw, runs.scale, halves(answers, answers))
-
-
-def effects_of(
-    runs: Runs, nodes: Sequence[Node], values: Tensor, answers: Tensor | None
-) -> tuple[Effect, ...]:
-    """Effects from the metric of patched runs `[n, B]`, and its answers' logits."""
-    for node, value in zip(nodes, values, strict=True):
-        check_finite(
-            value[None], runs.metric.name, f"the run in which {node} is patched"
-        )
-    raw = values - runs.scale.base
-    return tuple(
-        Effect(
-            node,
-            raw[i],
-            runs.scale,
-            halves(runs.base_answers, None if answers is None else answers[i]),
-        )
-        for i, node in enumerate(nodes)
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # A processor's allocator has no error class of its own.
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(
+        error
     )
 
 
-def _batches(runs: Runs, nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    """Nodes of one kind and layer; by position, since a batch starts at its earliest."""
-    size = max(1, ROWS_PER_BATCH // runs.base_tokens.numel())
-    ordered = sorted(nodes, key=lambda node: (node.layer, node.kind, node.pos or 0))
-    for _, group in groupby(ordered, key=lambda node: (node.layer, node.kind)):
-        members = list(group)
-        for start in range(0, len(members), size):
-            yield members[start : start + size]
+def _run(swap: Swap, batch: Batch) -> Iterator[Found]:
+    """Nothing is found while layers go by, then all of it."""
+    read = swap.read
+    start, patches, idle, tap = _started(swap, batch, read)
+    if idle:
+        yield tuple(swap.untouched(patch) for patch in idle)
+    if not patches:
+        return
+    try:
+        yield from _resumed(swap, patches, start, tap, read)
+    except NotComputedError:
+        # A metric that reads other positions than it did so far.
+        start, patches, idle, tap = _started(swap, batch, None)
+        yield from _resumed(swap, patches, start, tap, None)
 
 
-def _patch(runs: Runs, nodes: list[Node]) -> Iterator[tuple[Effect, ...]]:
-    """Run one batch: nothing finished while layers go by, then all of it."""
-    moving = [node for node in nodes if not unchanged(runs, node)]
-    still = [node for node in nodes if node not in moving]
-    decoder = cast("Decoder", runs.engine)  # `exact.steps` has chosen this file
-    if moving:
+def _started(
+    swap: Swap, batch: Batch, read: int | None
+) -> tuple[Change, list[Patch], list[Patch], Tap]:
+    """Where the runs start, which of the patches can matter and which cannot."""
+    decoder = cast("Decoder", swap.engine)  # `exact.readings` has chosen this file
+    if len(batch.patches[0]) > 1:
+        layer = min(node.layer for patch in batch.patches for node in patch)
         with computing():
-            start = change(
-                decoder.weights, runs.base.values, runs.source.values, moving
-            )
-            first = _first_changes(runs, start)
-        kept = [i for i, position in enumerate(first) if position is not None]
-        still += [moving[i] for i in range(len(moving)) if i not in kept]
-    if still:
-        yield tuple(zero_effect(runs, node) for node in still)
-    if moving and kept:
-        wanted = [moving[i] for i in kept]
-        stream = start.stream[kept, :, min(cast("int", first[i]) for i in kept) :]
-        yield from _resumed(runs, wanted, Change(stream, start.layer, start.site))
+            before = swap.base.values["resid_pre", layer][:, batch.first :]
+            stream = before.repeat(len(batch.patches), 1, 1, 1)
+        start = Change(stream, layer, "resid_pre", batch.first)
+        return start, batch.patches, [], replacement(swap, batch)
+    nodes = [patch[0] for patch in batch.patches]
+    with computing():
+        start = change(
+            decoder.weights, swap.base.values, swap.values, nodes, batch.first
+        )
+        matters = _matters(swap, start, read)
+    if all(matters):
+        return start, batch.patches, [], untouched
+    kept = [i for i, one in enumerate(matters) if one]
+    idle = [patch for patch, one in zip(batch.patches, matters, strict=True) if not one]
+    start = Change(start.stream[kept], start.layer, start.site, start.first)
+    return start, [batch.patches[i] for i in kept], idle, untouched
 
 
-def _first_changes(runs: Runs, start: Change) -> list[int | None]:
-    """The first position at which each copy differs from the base run and it matters.
+def _matters(swap: Swap, start: Change, read: int | None) -> list[bool]:
+    """Which copies differ from the base run where it can reach what is read.
 
-    None where it cannot matter: nothing differs, or only what comes after the position
-    that is read, or, where nothing mixes positions any more, only other positions.
+    What comes after the position that is read does not reach it, and where nothing mixes
+    positions any more, neither does any other.
     """
-    base = runs.base.values[start.site, start.layer]
+    base = swap.base.values[start.site, start.layer][:, start.first :]
     differs = (start.stream != base).any(-1).any(1)
-    read = runs.metric.position
     if read is not None:
-        differs[:, read + 1 :] = False
-        is_last = start.layer == runs.extent.n_layers - 1
+        differs[:, max(0, read + 1 - start.first) :] = False
+        decoder = cast("Decoder", swap.engine)
+        is_last = start.layer == len(decoder.weights.layers) - 1
         if is_last and start.site != "resid_pre":
-            differs[:, :read] = False
-    return [int(row.argmax()) if bool(row.any()) else None for row in differs.int()]
+            differs[:, : max(0, read - start.first)] = False
+    found: list[bool] = differs.any(1).tolist()
+    return found
 
 
 def _resumed(
-    runs: Runs, nodes: list[Node], start: Change
-) -> Iterator[tuple[Effect, ...]]:
-    """Go on from changed streams `[n, B, T - first, d]`, and read the metric."""
-    decoder = cast("Decoder", runs.engine)
-    first = runs.base_tokens.shape[1] - start.stream.shape[2]
-    past, read = Past(first, runs.base.values), runs.metric.position
+    swap: Swap, patches: list[Patch], start: Change, tap: Tap, read: int | None
+) -> Iterator[Found]:
+    """Go on from changed streams, and read the metrics."""
+    decoder = cast("Decoder", swap.engine)
+    past = Past(start.first, swap.base.values)
     steps = decoder.steps(
-        start.stream.flatten(0, 1), start.layer, start.site, past=past, read=read
+        start.stream.flatten(0, 1), start.layer, start.site, tap, past=past, read=read
     )
     stream = start.stream
     for stream in _layers(steps):  # noqa: B007 - the last one is read
@@ -136,10 +150,8 @@ def _resumed(
     with computing():
         if read is None:
             stream = past.before("resid_post", len(decoder.weights.layers) - 1, stream)
-        readout = StreamReadout(decoder.weights, stream, read or 0)
-        values = runs.metric.values(readout, len(nodes))
-        answers = runs.metric.answers(readout, len(nodes))
-        found = effects_of(runs, nodes, values, answers)
+        readout = StreamReadout(decoder.weights, stream, swap.n_pos, read)
+        found = tuple(readings_of(swap.metrics, patches, readout))
     yield found
 
 

@@ -20,7 +20,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from patchwidget.grids import Effect, Grid
+from patchwidget.effects import Effect
+from patchwidget.grids import Grid
 from patchwidget.nodes import Node
 from patchwidget.study import PatchStudy
 from patchwidget.widget import messages, wire

@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from patchwidget.grids import Effect, Grid
+from patchwidget.effects import Effect
+from patchwidget.grids import Grid
 from patchwidget.nodes import Node
 from patchwidget.study import PatchStudy
 
@@ -74,7 +75,7 @@ def shown_value(grid: Grid, node: Node) -> float:
 
 def effect_record(effect: Effect, estimate: float | None) -> Record:
     """One verified node: an entry of the `verified` trait."""
-    shown = effect.scale.shown
+    shown = effect.shown
     halves = None
     if effect.halves is not None:
         halves = [float(shown(half).mean()) for half in effect.halves]

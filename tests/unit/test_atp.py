@@ -108,17 +108,23 @@ def test_atp_is_exact_where_all_that_follows_is_linear(monkeypatch):
         capture(runs.engine, runs.pairs.clean),
         capture(runs.engine, runs.pairs.corrupted),
         "denoising",
-        "logit_diff",
+        {"logit_diff": "logit_diff"},
     )
+    swap = exact.Swap.of(linear)
     for kind in ("resid_mid", "resid_post", "attn_out", "z", "v", "pattern"):
         grid = atp(linear, kind)
         nodes = [node for node in linear.extent.nodes(kind) if node.layer == 1]
-        found = [e for step in exact.steps(linear, nodes) for e in step.found]
-        assert len(found) == len(nodes)
-        for effect in found:
-            estimate = grid.raw[(slice(None), *effect.node.cell)]
-            assert_close(effect.raw, estimate, rtol=1e-5, atol=1e-5)
-        assert max(float(effect.raw.abs().max()) for effect in found) > 1e-3
+        steps = exact.readings(swap, [(node,) for node in nodes])
+        effects = {
+            reading.patch[0]: reading.values["logit_diff"] - linear.scale.base
+            for found in steps
+            for reading in found
+        }
+        assert set(effects) == set(nodes)
+        for node, effect in effects.items():
+            estimate = grid.raw[(slice(None), *node.cell)]
+            assert_close(effect, estimate, rtol=1e-5, atol=1e-5)
+        assert max(float(effect.abs().max()) for effect in effects.values()) > 1e-3
 
 
 def test_pairs_do_not_mix(model):

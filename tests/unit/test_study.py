@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import random
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from torch import nn
 from torch.testing import assert_close
 from toy_models import STYLES, random_model
 
-from patchwidget import Head, Node, Pairs, PatchStudy
+from patchwidget import Head, Node, Pairs, PatchStudy, watch
+from patchwidget.exact import budget
 from patchwidget.hooks import HookedModel
 from patchwidget.nodes import KINDS
 
@@ -133,7 +133,7 @@ CALLS = {
         ),
     ),
     "metric that raises": (
-        ZeroDivisionError,
+        RuntimeError,
         lambda m, t: without_answers(m, t, metric=lambda logits: 1 / 0),
     ),
     "equal metrics": (
@@ -426,7 +426,7 @@ def test_closing_keeps_what_is_finished_and_going_on_runs_the_rest(
             ran.append(copies)
             return real(readout, copies)
 
-    study._runs.__dict__["metric"] = Counting()
+    study._runner._swap.metrics["logit_diff"] = Counting()
     rest = list(study.steps("exact", nodes))
     assert sum(ran) == 3, "the two that are known are not run again"
     assert (rest[0].done, rest[-1].done, rest[-1].total) == (2, 5, 5)
@@ -450,13 +450,13 @@ def test_an_interrupt_keeps_what_is_finished(model, tokens):
 def test_a_step_is_at_most_a_layer_of_a_batch(study, monkeypatch):
     """Small batches: every cancel is answered soon, and the numbers stay the same."""
     expected = study.exact("z", by="pos")
-    sweep = importlib.import_module("patchwidget.exact.sweep")
-    monkeypatch.setattr(sweep, "ROWS_PER_BATCH", 1)
+    monkeypatch.setattr(budget, "_ROWS", {"cpu": 1})
     again = PatchStudy(
         study.model, *[study.pairs.clean, study.pairs.corrupted], study.pairs.answers
     )
     steps = list(again.steps("exact", list(again.extent.nodes("z", "pos"))))
-    assert max(len(step.found) for step in steps) == 1
+    moved = [sum(bool(e.raw.any()) for e in step.found) for step in steps]
+    assert max(moved) == 1
     assert_close(again.known("z", "pos").raw, expected.raw)
 
 
@@ -633,12 +633,28 @@ def test_weights_changed_without_a_trace_are_noticed(model, tokens, part):
     undo = changed_without_a_trace(model, part)
     try:
         for ask in (lambda: study.exact([Head(1, 1)]), lambda: study.estimate("z")):
-            with pytest.raises(RuntimeError, match="from those this study captured"):
+            with pytest.raises(RuntimeError, match="weights changed since"):
                 ask()
         assert list(study.verified) == [Head(0, 1)]
     finally:
         undo()
     assert study.exact([Head(1, 1)])["L1H1.z"].raw.shape == (len(tokens[0]),)
+
+
+def test_one_changed_number_is_seen_by_the_logits(model, tokens, monkeypatch):
+    monkeypatch.setattr(watch, "ASK_MODEL_EVERY_S", 0.0)
+    monkeypatch.setattr(watch, "_SHARE", 1e9)
+    study = PatchStudy(model, *tokens)
+    study.exact([Head(0, 1)])
+    weight = next(p for p in model.parameters() if p.numel() > 1000)
+    row = int(study.pairs.corrupted[0, 0])
+    assert weight.shape[0] > row, "the embedding: one number of a token that is there"
+    weight.data[row, -1] += 3
+    try:
+        with pytest.raises(RuntimeError, match="from those this study captured"):
+            study.exact([Head(1, 1)])
+    finally:
+        weight.data[row, -1] -= 3
 
 
 def test_weights_changed_between_steps_leave_no_wrong_effect(model, tokens):
@@ -648,7 +664,7 @@ def test_weights_changed_between_steps_leave_no_wrong_effect(model, tokens):
     next(steps)
     undo = changed_without_a_trace(model, "head")
     try:
-        with pytest.raises(RuntimeError, match="from those this study captured"):
+        with pytest.raises(RuntimeError, match="weights changed since"):
             list(steps)
     finally:
         undo()

@@ -250,8 +250,9 @@ def test_a_metric_that_raises_at_a_node_is_shown(model, tokens):
     widget.selection = ["L0H1.z"]
     assert widget.job["state"] == "failed"
     assert widget.job["error"] == {
-        "type": "ZeroDivisionError",
-        "message": "no such thing",
+        "type": "RuntimeError",
+        "message": "metric metric raised ZeroDivisionError: no such thing, on the run in "
+        "which L0H1.z is patched",
     }
     assert widget.verified == {}
     widget.selection = ["L0H1.z", "L0H2.z"]
@@ -399,10 +400,10 @@ def test_close_leaves_no_task(labelled):
 
 def test_closing_twice_and_collecting_is_quiet(labelled):
     widget = PatchWidget(labelled)
-    listening = len(labelled._listeners)
+    listening = len(labelled._runner.known._listeners)
     widget.close()
     widget.close()
-    assert len(labelled._listeners) == listening - 1
+    assert len(labelled._runner.known._listeners) == listening - 1
     labelled.exact([Head(0, 0)])
     del widget
     gc.collect()  # ipywidgets closes once more; an error there would be a warning

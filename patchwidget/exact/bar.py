@@ -1,0 +1,26 @@
+"""A progress bar for those who wait: in scripts as text, in notebooks as a widget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from patchwidget.exact.progress import Progress
+
+# Most calls are over before a bar could be read.
+SHOWN_AFTER_S = 1.0
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {postfix}[{elapsed}<{remaining}]"
+
+
+def exhaust(steps: Iterable[Progress], label: str) -> None:
+    """Run a computation to its end, with a bar and an estimate of the remaining time.
+
+    An interrupt (Ctrl-C) closes the computation, which keeps what it finished.
+    """
+    from tqdm.auto import tqdm
+
+    with tqdm(
+        total=1.0, desc=label, delay=SHOWN_AFTER_S, bar_format=_FORMAT, leave=False
+    ) as bar:
+        for step in steps:
+            bar.set_postfix_str(f"{step.done}/{step.total} patches ", refresh=False)
+            bar.update(step.work - bar.n)

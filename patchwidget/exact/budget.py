@@ -1,0 +1,82 @@
+"""How many patches run at once: what keeps the matrix unit busy, and what memory allows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from patchwidget.decoder import Decoder
+from patchwidget.exact.swap import Swap
+
+# About a thousand token rows keep a processor's matrix unit busy; more only delays the
+# next step. A graphics card wants more of them.
+_ROWS = {"cpu": 1200}
+_MANY_ROWS = 16384
+_UNKNOWN = 4 * 2**30
+
+
+def batch_size(swap: Swap, first: int) -> int:
+    """How many patches that change nothing before position `first` run as one batch.
+
+    Raises:
+        ValueError: if the budget is too small for a single patch.
+    """
+    rows = len(swap.tokens) * (swap.n_pos - first)
+    wanted = _ROWS.get(swap.tokens.device.type, _MANY_ROWS) // rows
+    needed = patch_bytes(swap, first)
+    allowed = budget_of(swap) // needed
+    if allowed < 1:
+        raise ValueError(
+            f"one patch of {len(swap.tokens)} pairs of {swap.n_pos} tokens needs about "
+            f"{needed:,} bytes, the budget is {budget_of(swap):,}: "
+            f"give budget={needed} or more, or fewer pairs"
+        )
+    return max(1, min(wanted, allowed))
+
+
+def budget_of(swap: Swap) -> int:
+    """Bytes that patched runs may take: as asked for, else a quarter of what is free."""
+    if swap.budget is not None:
+        return swap.budget
+    return free_bytes(swap.tokens.device) // 4
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory of a device; 4 GiB where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    table = Path("/proc/meminfo")
+    if device.type == "cpu" and table.exists():
+        lines = dict(line.split(":") for line in table.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    return _UNKNOWN
+
+
+def patch_bytes(swap: Swap, first: int) -> int:
+    """The most that one patch needs at once, beside the two captured runs.
+
+    Counted are the tensors that live together: in attention the stream, its norm, q, k, v,
+    z and what is written, with the earlier keys and values, and scores and pattern; in the
+    MLP the stream, its norm, and the neurons before and after their nonlinearity; at the
+    end logits and log-probabilities, where a metric reads the whole vocabulary.
+    """
+    if not isinstance(swap.engine, Decoder):
+        return 1  # the model runs as it does for its user
+    weights = swap.engine.weights
+    attn, mlp = weights.layers[0].attn, weights.layers[0].mlp
+    d_model, vocabulary = weights.W_U.shape
+    n_heads, _, d_head = attn.W_Q.shape
+    after, n_pos = swap.n_pos - first, swap.n_pos
+    kv = attn.W_K.shape[0] * d_head
+    heads = 3 * n_heads * d_head
+    in_attention = after * (4 * d_model + heads) + 4 * n_pos * kv
+    in_attention += 3 * n_heads * after * n_pos
+    d_mlp = 0 if mlp is None else mlp.W_in.shape[1]
+    in_mlp = after * (
+        4 * d_model + (3 if mlp and mlp.W_gate is not None else 2) * d_mlp
+    )
+    positions = n_pos if swap.read is None else 1
+    at_end = 3 * positions * vocabulary
+    largest = max(in_attention, in_mlp, at_end)
+    return len(swap.tokens) * largest * swap.base.readout.like.element_size()

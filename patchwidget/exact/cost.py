@@ -1,0 +1,160 @@
+"""What patched runs cost: counted in multiplications that have to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from time import perf_counter
+
+from patchwidget.decoder import Decoder
+from patchwidget.decoder.weights import Layer
+from patchwidget.exact.swap import Patch, Swap
+from patchwidget.runs import computing
+
+
+@dataclass(frozen=True)
+class PatchCost:
+    """What running some patches costs.
+
+    Attributes:
+        patches: how many have to be run; those that can change nothing are not.
+        multiplications: multiply-adds in them: the products with weight matrices, and
+            scores and mixes of the positions that attention sees. 0 where the model's own
+            hooks do the work.
+        seconds: at the pace at which this study has computed so far.
+    """
+
+    patches: int
+    multiplications: int
+    seconds: float
+
+    def __str__(self) -> str:
+        plural = "" if self.patches == 1 else "es"
+        return f"{self.patches} patch{plural}, about {self.seconds:.2g} s"
+
+
+class Pace:
+    """How fast a study computes on this machine: what remaining time is told from."""
+
+    def __init__(self) -> None:
+        self._work = self._seconds = 0.0
+
+    def cost(self, swap: Swap, patches: Sequence[Patch]) -> PatchCost:
+        """What patches would cost; before any was run, one run of the prompts is timed."""
+        work = work_of(swap, patches)
+        if not self._work:
+            self._time_a_run(swap)
+        total = sum(work)
+        return PatchCost(
+            sum(one > 0 for one in work),
+            total if isinstance(swap.engine, Decoder) else 0,
+            total * self._seconds / self._work,
+        )
+
+    def _time_a_run(self, swap: Swap) -> None:
+        started = perf_counter()
+        with computing():
+            swap.engine.run(swap.tokens)
+        self.add(_whole_run(swap), perf_counter() - started)
+
+    def add(self, work: float, seconds: float) -> None:
+        """Take note of work and the time it took."""
+        self._work += work
+        self._seconds += seconds
+
+    def start(self, swap: Swap, patches: Sequence[Patch]) -> Clock:
+        """A clock for a computation that starts now."""
+        return Clock(self, dict(zip(patches, work_of(swap, patches), strict=True)))
+
+
+class Clock:
+    """How much of a computation is done."""
+
+    def __init__(self, pace: Pace, work: dict[Patch, int]) -> None:
+        self._pace, self._todo = pace, work
+        self._total, self._done = sum(work.values()), 0
+        self._last = perf_counter()
+
+    @property
+    def work(self) -> float:
+        """The share that is done, 0 to 1."""
+        return self._done / self._total if self._total else 1.0
+
+    def finish(self, patches: Sequence[Patch]) -> None:
+        """Take note of what is finished."""
+        if not patches:
+            return
+        done = sum(self._todo[patch] for patch in patches)
+        now = perf_counter()
+        self._pace.add(done, now - self._last)
+        self._done += done
+        self._last = now
+
+
+def work_of(swap: Swap, patches: Sequence[Patch]) -> list[int]:
+    """Work of each patch: multiplications, or 1 a patch that the model's hooks run."""
+    with computing():
+        firsts = [swap.first_change(patch) for patch in patches]
+    if not isinstance(swap.engine, Decoder):
+        return [int(first is not None) for first in firsts]
+    counted = cache(partial(_work, swap, swap.engine.weights.layers))
+    return [
+        0 if first is None else counted(*_start(swap.engine, patch), first)
+        for patch, first in zip(patches, firsts, strict=True)
+    ]
+
+
+def _whole_run(swap: Swap) -> int:
+    """Work of running one batch of prompts with nothing skipped but the readout."""
+    if not isinstance(swap.engine, Decoder):
+        return 1
+    return sum(_layer(swap, one, 0, None) for one in swap.engine.weights.layers)
+
+
+def _start(decoder: Decoder, patch: Patch) -> tuple[int, str]:
+    """The layer and the site that a run goes on from."""
+    layer = min(node.layer for node in patch)
+    kind = patch[0].kind
+    if len(patch) > 1 or kind == "resid_pre":
+        return layer, "resid_pre"
+    is_end = kind in ("mlp_out", "neuron", "resid_post")
+    is_end = is_end or decoder.weights.layers[layer].parallel
+    return layer, "resid_post" if is_end else "resid_mid"
+
+
+def _work(
+    swap: Swap, layers: Sequence[Layer], layer: int, site: str, first: int
+) -> int:
+    last = len(layers) - 1
+    total = len(swap.tokens) * layers[0].attn.all_o.shape[1] * 2  # two answers' logits
+    if site == "resid_mid":
+        rows = _rows(swap, first, swap.read if layer == last else None)
+        total += rows * _mlp_size(layers[layer])
+    for number in range(layer if site == "resid_pre" else layer + 1, last + 1):
+        read = swap.read if number == last else None
+        total += _layer(swap, layers[number], first, read)
+    return total
+
+
+def _layer(swap: Swap, layer: Layer, first: int, read: int | None) -> int:
+    """One layer: keys and values from `first` on, the rest where it is wanted."""
+    attn = layer.attn
+    rows = _rows(swap, first, None)
+    asked = _rows(swap, first, read)
+    queries = attn.W_Q.shape[0] * attn.W_Q.shape[2]
+    seen = [read + 1] if read is not None else range(first + 1, swap.n_pos + 1)
+    in_attention = 2 * len(swap.tokens) * sum(seen) * queries
+    projections = rows * 2 * attn.W_K.numel() + asked * 2 * attn.W_Q.numel()
+    return projections + in_attention + asked * _mlp_size(layer)
+
+
+def _rows(swap: Swap, first: int, read: int | None) -> int:
+    return len(swap.tokens) * (swap.n_pos - first if read is None else 1)
+
+
+def _mlp_size(layer: Layer) -> int:
+    if layer.mlp is None:
+        return 0
+    gate = 0 if layer.mlp.W_gate is None else layer.mlp.W_gate.numel()
+    return layer.mlp.W_in.numel() + layer.mlp.W_out.numel() + gate

@@ -1,0 +1,110 @@
+"""Runs patches for a study: what is known already is not run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from patchwidget.exact.bar import exhaust
+from patchwidget.exact.cost import Pace, PatchCost
+from patchwidget.exact.hook_loop import hook_loop
+from patchwidget.exact.known import Known
+from patchwidget.exact.progress import Progress
+from patchwidget.exact.swap import Patch, Reading, Swap
+from patchwidget.exact.sweep import sweep
+from patchwidget.grids import Grid
+from patchwidget.hooks import HookedModel
+from patchwidget.nodes import cut_of, kind_name
+from patchwidget.runs import Runs, computing
+from patchwidget.watch import Watch
+
+
+def readings(swap: Swap, patches: Sequence[Patch]) -> Iterator[tuple[Reading, ...]]:
+    """Readings of patched runs by whatever engine runs the model, step by step.
+
+    Args:
+        swap: what is patched, with what.
+        patches: the nodes that are patched together in each run.
+
+    Raises:
+        ValueError: if the model has no such kind, or a metric is not finite in a run.
+        RuntimeError: if a metric raises.
+    """
+    if isinstance(swap.engine, HookedModel):
+        return hook_loop(swap, patches, swap.engine)
+    return sweep(swap, patches)
+
+
+class Runner:
+    """Exact effects of one study's runs: run, kept, told of.
+
+    Args:
+        runs: the captured runs.
+        watch: whether the model is still the one that was run.
+        budget: bytes that patched runs may take at once, or None.
+
+    Attributes:
+        known: what was found.
+    """
+
+    def __init__(self, runs: Runs, watch: Watch, budget: int | None) -> None:
+        self._runs, self._watch = runs, watch
+        self._swap, self._pace = Swap.of(runs, budget), Pace()
+        self.known = Known(runs, self._swap)
+
+    def finish(self, patches: Sequence[Patch], label: str) -> None:
+        """Run patches to the end, with a bar for those who wait long."""
+        exhaust(self.steps(patches), label)
+
+    def cost(self, patches: Sequence[Patch]) -> PatchCost:
+        """What running those of the patches would cost that are not known."""
+        return self._pace.cost(self._swap, self._new(patches))
+
+    def _new(self, patches: Sequence[Patch]) -> list[Patch]:
+        return [one for one in dict.fromkeys(patches) if one not in self.known]
+
+    def steps(self, patches: Sequence[Patch]) -> Iterator[Progress]:
+        """Run patches, a layer of a batch at a step."""
+        patches = list(dict.fromkeys(patches))
+        new = self._new(patches)
+        done = len(patches) - len(new)
+        yield Progress(done, len(patches))
+        with computing():
+            for kind in {node.kind for patch in new for node in patch}:
+                self._runs.require(kind)
+        self._watch.check()
+        clock = self._pace.start(self._swap, new)
+        try:
+            for found in readings(self._swap, new):
+                # Nothing found is for listeners the end, and most steps find nothing.
+                effects = self._learned(found) if found else ()
+                done += len(effects)
+                clock.finish([effect.patch for effect in effects])
+                yield Progress(done, len(patches), effects, clock.work)
+        finally:
+            self.known.learn(())
+
+    def _learned(self, found: tuple[Reading, ...]) -> Any:
+        # Between two steps the user's own cells may have changed the model.
+        self._watch.check()
+        return self.known.learn(found)
+
+    def grid(self, kind: str, by: str | None, window: int, metric: str | None) -> Grid:
+        """What is known of a kind, NaN elsewhere."""
+        kind, by = kind_name(kind), cut_of(kind, by)
+        runs = self._runs.reading(metric or self._runs.metric.name)
+        base, known, extent = runs.scale.base, self.known.of(metric), runs.extent
+        raw = base.new_full((len(base), *extent.shape(kind, by)), float("nan"))
+        patches = extent.windows(kind, by, window)
+        for node, patch in zip(extent.nodes(kind, by), patches, strict=True):
+            if patch in known:
+                cell: tuple[Any, ...] = (slice(None), *node.cell)
+                raw[cell] = known[patch].raw
+        return Grid(
+            kind,
+            raw,
+            by=by,
+            scale=runs.unit,
+            direction=runs.direction,
+            metric=runs.metric.name,
+        )

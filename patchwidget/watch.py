@@ -1,0 +1,90 @@
+"""Is the model still the one that a study ran?"""
+
+from __future__ import annotations
+
+from math import inf
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from patchwidget.decoder import Decoder, difference
+from patchwidget.engines import fingerprint, refuse_dropout
+from patchwidget.runs import Runs, computing
+
+# Running the model costs as much as a patch or two: it may take a fiftieth of the time.
+ASK_MODEL_EVERY_S = 2.0
+_SHARE = 0.02
+_SAMPLES = 32
+
+
+class Watch:
+    """Notices that weights or hooks of a model changed since its runs were captured.
+
+    Three looks, from cheap to sure. Which tensors the weights are, how often torch saw
+    them change, and whose hooks there are. Some numbers of every weight, since a change
+    through `.data` is not counted. The logits, but at most every two seconds, and rarer
+    where asking takes long.
+    """
+
+    def __init__(self, model: Any, runs: Runs) -> None:
+        self._model, self._n_layers = model, runs.extent.n_layers
+        self._fingerprint = fingerprint(model)
+        self._samples = [sample for p in model.parameters() for sample in _sample(p)]
+        self._numbers = self._sampled()
+        # One pair tells whether the model has changed; but a user's hooks may read the
+        # batch as a whole. A tensor, since a readout unembeds with today's weights.
+        rows = 1 if isinstance(runs.engine, Decoder) else len(runs.pairs)
+        self._tokens = runs.base_tokens[:rows]
+        with computing():
+            self._logits = runs.base.readout.rows(0, rows).logits()
+        self._ask_at = -inf
+
+    def check(self) -> None:
+        """Refuse to go on with a model that changed.
+
+        Raises:
+            RuntimeError: if its weights, hooks or logits are not those of the captured runs.
+            ValueError: if it drops activations at random.
+        """
+        refuse_dropout(self._model)
+        if fingerprint(self._model) != self._fingerprint:
+            raise _changed(
+                "the model's weights or hooks changed since this study ran it"
+            )
+        if not torch.equal(self._sampled(), self._numbers):
+            raise _changed("the model's weights changed since this study ran it")
+        started = monotonic()
+        if started >= self._ask_at:
+            self._ask_model()
+            took = monotonic() - started
+            self._ask_at = started + max(ASK_MODEL_EVERY_S, took / _SHARE)
+
+    def _sampled(self) -> Tensor:
+        with computing():
+            return torch.cat(self._samples)
+
+    def _ask_model(self) -> None:
+        with computing():
+            now = self._model(self._tokens, return_type="logits")
+            found = difference(self._logits, now, self._n_layers)
+        if found is not None:
+            raise _changed(
+                f"the model's logits differ from those this study captured {found}"
+            )
+
+
+def _sample(weight: Tensor) -> list[Tensor]:
+    """A view of some numbers of a weight, where its memory is one block."""
+    weight = weight.detach()
+    if not weight.numel() or not (weight.is_contiguous() or weight.mT.is_contiguous()):
+        return []
+    step = max(1, weight.numel() // _SAMPLES)
+    return [weight.as_strided((weight.numel() // step,), (step,))]
+
+
+def _changed(what: str) -> RuntimeError:
+    return RuntimeError(
+        f"{what}, so its results would not fit together: make a new PatchStudy"
+    )
