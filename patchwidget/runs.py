@@ -159,8 +159,8 @@ class Runs:
     @property
     def unit(self) -> Scale | None:
         """The scale; None where there is no other run, and effects are raw changes."""
-        alone = self.ablation is not None and self.clean is self.corrupted
-        return None if alone else self.scale
+        alone = torch.equal(self.pairs.clean, self.pairs.corrupted)
+        return None if alone and self.ablation is not None else self.scale
 
     def _metric_of(self, run: Capture, where: str) -> Tensor:
         with computing():

@@ -77,11 +77,8 @@ class PatchStudy:
         self.model, self._budget = model, budget
         alone = source is not None and corrupted is None
         with computing():
-            given = _pairs(pairs, corrupted, answers, alone=alone)
-            self.pairs = given.on(model)
+            self.pairs = _pairs(pairs, corrupted, answers, alone=alone).on(model)
             engine, clean, corrupt, self.notice = captured(model, self.pairs)
-            if given.corrupted is given.clean:
-                corrupt = clean
             runs = Runs(
                 engine,
                 self.pairs,
@@ -265,7 +262,7 @@ class PatchStudy:
         kind = kind_name(str(what))
         with computing():
             self._runs.require(kind)
-        return list(self.extent.windows(kind, by, window or 1))
+        return list(self.extent.windows(kind, by, 1 if window is None else window))
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell a function of every exact effect as it becomes known.
@@ -288,7 +285,7 @@ class PatchStudy:
         metric: str | None = None,
     ) -> Grid:
         """Exact effects where they are known, NaN elsewhere."""
-        return self._runner.grid(kind, by, window or 1, metric)
+        return self._runner.grid(kind, by, 1 if window is None else window, metric)
 
     def can_patch(self, kind: str) -> bool:
         """Whether a kind exists and can be patched in this model."""

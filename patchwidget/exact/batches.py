@@ -24,13 +24,10 @@ class Batch:
     patches: list[Patch]
     first: int
 
-    def halves(self) -> tuple[Batch, Batch]:
-        """Two smaller batches."""
-        middle = len(self.patches) // 2
-        return (
-            Batch(self.patches[:middle], self.first),
-            Batch(self.patches[middle:], self.first),
-        )
+    def pieces(self, size: int) -> Iterator[Batch]:
+        """Batches of at most that many of the patches."""
+        for start in range(0, len(self.patches), size):
+            yield Batch(self.patches[start : start + size], self.first)
 
 
 def batches(swap: Swap, patches: Sequence[tuple[Patch, int]]) -> Iterator[Batch]:
@@ -66,6 +63,4 @@ def _cut(swap: Swap, members: list[tuple[Patch, int]]) -> Iterator[Batch]:
 def _evenly(swap: Swap, patches: list[Patch], first: int) -> Iterator[Batch]:
     """As few batches as there must be, of about the same size."""
     count = ceil(len(patches) / batch_size(swap, first))
-    size = ceil(len(patches) / count)
-    for start in range(0, len(patches), size):
-        yield Batch(patches[start : start + size], first)
+    yield from Batch(patches, first).pieces(ceil(len(patches) / count))

@@ -8,7 +8,8 @@ a patch of several runs its layers with the nodes replaced as the run comes by t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -44,28 +45,29 @@ def sweep(swap: Swap, patches: Sequence[Patch]) -> Iterator[Found]:
             moving.append((patch, first))
     if still:
         yield tuple(still)
-    waiting = batches(swap, moving)
-    for batch in waiting:
-        yield from _within_memory(swap, batch)
+    waiting, at_most = deque(batches(swap, moving)), len(moving)
+    while waiting:
+        batch = waiting.popleft()
+        if len(batch.patches) > at_most:
+            waiting.extendleft(reversed(list(batch.pieces(at_most))))
+            continue
+        try:
+            yield from _run(swap, batch)
+        except RuntimeError as error:
+            if len(batch.patches) == 1 or not _is_out_of_memory(error):
+                raise
+            at_most = len(batch.patches) // 2
+            _say_less(len(batch.patches))
+            waiting.appendleft(batch)
 
 
-def _within_memory(swap: Swap, batch: Batch) -> Iterator[Found]:
-    """Run a batch; where memory does not suffice, two of half its size."""
-    try:
-        yield from _run(swap, batch)
-    except RuntimeError as error:
-        if not _is_out_of_memory(error) or len(batch.patches) == 1:
-            raise
-    else:
-        return
+def _say_less(n_patches: int) -> None:
     warnings.warn(
-        f"memory did not suffice for {len(batch.patches)} patches at once: going on with "
-        "half as many. A smaller budget=... avoids the attempt",
+        f"memory did not suffice for {n_patches} patches at once: going on with half as "
+        "many. A smaller budget=... avoids the attempt",
         RuntimeWarning,
         stacklevel=2,
     )
-    for half in batch.halves():
-        yield from _within_memory(swap, half)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
@@ -77,18 +79,21 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 def _run(swap: Swap, batch: Batch) -> Iterator[Found]:
     """Nothing is found while layers go by, then all of it."""
-    read = swap.read
-    start, patches, idle, tap = _started(swap, batch, read)
-    if idle:
-        yield tuple(swap.untouched(patch) for patch in idle)
-    if not patches:
-        return
     try:
-        yield from _resumed(swap, patches, start, tap, read)
+        found = yield from _read(swap, batch, swap.read)
     except NotComputedError:
         # A metric that reads other positions than it did so far.
-        start, patches, idle, tap = _started(swap, batch, None)
-        yield from _resumed(swap, patches, start, tap, None)
+        found = yield from _read(swap, batch, None)
+    yield found
+
+
+def _read(swap: Swap, batch: Batch, read: int | None) -> Generator[Found, None, Found]:
+    """Readings of a batch in which the metrics read one position, or any."""
+    start, patches, idle, tap = _started(swap, batch, read)
+    still = tuple(swap.untouched(patch) for patch in idle)
+    if not patches:
+        return still
+    return still + (yield from _resumed(swap, patches, start, tap, read))
 
 
 def _started(
@@ -137,7 +142,7 @@ def _matters(swap: Swap, start: Change, read: int | None) -> list[bool]:
 
 def _resumed(
     swap: Swap, patches: list[Patch], start: Change, tap: Tap, read: int | None
-) -> Iterator[Found]:
+) -> Generator[Found, None, Found]:
     """Go on from changed streams, and read the metrics."""
     decoder = cast("Decoder", swap.engine)
     past = Past(start.first, swap.base.values)
@@ -151,8 +156,7 @@ def _resumed(
         if read is None:
             stream = past.before("resid_post", len(decoder.weights.layers) - 1, stream)
         readout = StreamReadout(decoder.weights, stream, swap.n_pos, read)
-        found = tuple(readings_of(swap.metrics, patches, readout))
-    yield found
+        return tuple(readings_of(swap.metrics, patches, readout))
 
 
 def _layers(steps: Iterator[Tensor]) -> Iterator[Tensor]:

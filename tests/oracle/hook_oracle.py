@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import torch
 
+# In the order of computation: of two patches in one layer the later one has the last word.
 HOOKS = {
     "resid_pre": "hook_resid_pre",
-    "resid_mid": "hook_resid_mid",
-    "resid_post": "hook_resid_post",
-    "attn_out": "hook_attn_out",
-    "mlp_out": "hook_mlp_out",
-    "z": "attn.hook_z",
     "q": "attn.hook_q",
     "k": "attn.hook_k",
     "v": "attn.hook_v",
     "pattern": "attn.hook_pattern",
+    "z": "attn.hook_z",
+    "attn_out": "hook_attn_out",
+    "resid_mid": "hook_resid_mid",
     "neuron": "mlp.hook_post",
+    "mlp_out": "hook_mlp_out",
+    "resid_post": "hook_resid_post",
 }
 
 
@@ -61,6 +62,51 @@ class Oracle:
         with torch.no_grad():
             logits = self.model.run_with_hooks(
                 self.tokens, fwd_hooks=[(target, edit)], return_type="logits"
+            )
+        return logit_diff(logits, self.answers) - self.base_metric
+
+    def together(self, nodes):
+        """Change of the logit difference `[B]` when nodes are patched in one run.
+
+        Each is replaced by the source's value in the run that the others changed.
+        """
+        hooks, streams = [], {}
+
+        def remember(layer):
+            def hook(value, hook):
+                streams[layer] = value
+                return value
+
+            return hook
+
+        def put(node, name):
+            def hook(value, hook):
+                value, index = value.clone(), self._index(node)
+                value[index] = self.source[name][index]
+                return value
+
+            return hook
+
+        def put_middle(node, name):
+            def hook(value, hook):
+                value, index = value.clone(), self._index(node)
+                value[index] = self.source[name][index] - streams[node.layer][index]
+                return value
+
+            return hook
+
+        for kind, hook in HOOKS.items():
+            for node in [node for node in nodes if node.kind == kind]:
+                name = f"blocks.{node.layer}.{hook}"
+                if kind == "resid_mid" and self.bridge:
+                    start = f"blocks.{node.layer}."
+                    hooks.append((start + "hook_resid_pre", remember(node.layer)))
+                    hooks.append((start + "hook_attn_out", put_middle(node, name)))
+                else:
+                    hooks.append((name, put(node, name)))
+        with torch.no_grad():
+            logits = self.model.run_with_hooks(
+                self.tokens, fwd_hooks=hooks, return_type="logits"
             )
         return logit_diff(logits, self.answers) - self.base_metric
 

@@ -1,0 +1,376 @@
+"""How a sweep runs: what it skips, how much at once, what it costs, what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import time
+import warnings
+
+import pytest
+import torch
+from torch.testing import assert_close
+from toy_models import STYLES, random_model, random_tokens
+
+from patchwidget import Head, Node, PatchStudy
+from patchwidget.decoder import Decoder
+from patchwidget.exact import Progress, bar, batches, budget
+from patchwidget.exact.swap import Swap
+from patchwidget.hooks import HookedModel
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def model(request):
+    return random_model(request.param, n_layers=3)
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return random_tokens(3, 7, differ=(2, 5))
+
+
+sweep_room = importlib.import_module("patchwidget.exact.sweep")
+
+
+def swap_of(study) -> Swap:
+    return study._runner._swap
+
+
+# ---- several metrics ------------------------------------------------------------------
+
+
+def last_gap(logits):
+    return (logits[:, -1, 3] - logits[:, -1, 5]).mean()
+
+
+def entropy(logits):
+    log_probs = logits.log_softmax(-1)
+    return -(log_probs.exp() * log_probs).sum(-1).mean(-1)
+
+
+METRICS = {"logit_diff": "logit_diff", "p": "prob", "gap": last_gap, "entropy": entropy}
+
+
+def test_one_sweep_reads_several_metrics(model, tokens):
+    study = PatchStudy(model, *tokens, metric=METRICS)
+    assert study.metrics == tuple(METRICS)
+    assert study.metric == "logit_diff"
+    study.exact("z")
+    cost = study.cost("z")
+    assert cost.patches == 0, "known for every metric"
+    for name, like in METRICS.items():
+        alone = PatchStudy(model, *tokens, metric=like)
+        together = study.exact("z", metric=name)
+        assert together.metric == name
+        assert_close(together.raw, alone.exact("z").raw)
+        node = Head(1, 2)
+        effect = study.exact([node], metric=name)[node]
+        assert_close(effect.raw, alone.exact([node])[node].raw)
+        assert_close(study.estimate("q", metric=name).raw, alone.estimate("q").raw)
+    assert study.exact([Head(0, 0)])["L0H0.z"].halves is not None
+    assert study.exact([Head(0, 0)], metric="p")["L0H0.z"].halves is None
+    reverse = study.reversed().exact("z", metric="gap")
+    noising = PatchStudy(model, *tokens, metric=last_gap, direction="noising")
+    assert_close(reverse.raw, noising.exact("z").raw)
+
+
+def test_metrics_that_are_not_there(model, tokens):
+    study = PatchStudy(model, *tokens, metric=METRICS)
+    for ask in (
+        lambda: study.exact("z", metric="kl"),
+        lambda: study.estimate("z", metric="kl"),
+        lambda: study.known("z", metric="kl"),
+    ):
+        with pytest.raises(
+            ValueError, match="no metric 'kl': choose one of logit_diff"
+        ):
+            ask()
+    assert len(study.verified) == 0
+    with pytest.raises(ValueError, match="no metric is given"):
+        PatchStudy(model, *tokens, metric={})
+
+
+def test_a_metric_that_raises_names_its_node(model, tokens):
+    calls = []
+
+    def sometimes(logits):
+        calls.append(1)
+        if len(calls) == 5:
+            raise LookupError("no such name")
+        return logits[:, -1, 3]
+
+    study = PatchStudy(model, *tokens[:2], metric=sometimes)
+    nodes = [Head(1, 0), Head(1, 1), Head(1, 2)]
+    with pytest.raises(
+        RuntimeError, match=r"sometimes raised LookupError: no such"
+    ) as e:
+        study.exact(nodes)
+    assert "in which L1H2.z is patched" in str(e.value)
+    assert isinstance(e.value.__cause__, LookupError)
+    assert len(study.exact(nodes)) == 3, "asked again, it goes on"
+
+
+# ---- what is skipped --------------------------------------------------------------------
+
+
+class Rows:
+    """Counts the token rows that pass through a decoder's products."""
+
+    def __init__(self, monkeypatch):
+        from patchwidget.decoder import blocks
+
+        self.seen = []
+        real = blocks.affine
+
+        def affine(values, weight, bias):
+            self.seen.append(values.numel() // values.shape[-1])
+            return real(values, weight, bias)
+
+        monkeypatch.setattr(blocks, "affine", affine)
+
+    def largest(self):
+        return max(self.seen, default=0)
+
+
+def test_positions_before_the_change_are_not_computed(model, tokens, monkeypatch):
+    study = PatchStudy(model, *tokens)
+    rows = Rows(monkeypatch)
+    study.exact([Node("resid_pre", 1, pos=5)])
+    assert rows.largest() == 3 * 2, "two positions of three pairs"
+    rows.seen.clear()
+    study.exact([Head(1, 1)])
+    assert rows.largest() == 3 * 5, "from the first differing token on"
+
+
+def test_what_cannot_matter_is_not_run_at_all(model, tokens, monkeypatch):
+    study = PatchStudy(model, *tokens)
+    rows = Rows(monkeypatch)
+    nodes = [
+        Node("resid_pre", 2, pos=0),  # before the first difference
+        Node("z", 2, head=1, pos=3),  # in the last layer only the last position is read
+        Node("resid_post", 2, pos=5),
+        Node("mlp_out", 2, pos=4),
+        Node("q", 2, head=0, pos=4),
+    ]
+    found = study.exact(nodes)
+    assert not any(bool(effect.raw.any()) for effect in found.values())
+    # A query's change is seen to be idle only when the head has been recomputed.
+    assert rows.largest() == 0
+    assert study.cost([Node("resid_pre", 1, pos=0)]).patches == 0
+
+
+def test_the_last_layer_computes_the_position_that_is_read(model, tokens, monkeypatch):
+    study = PatchStudy(model, *tokens)
+    rows = Rows(monkeypatch)
+    study.exact([Node("resid_post", 1, pos=3)])
+    mlp = [n for n in rows.seen if n == 3]
+    assert len(mlp) >= 3, "query, output and both MLP products for one position"
+    assert rows.largest() == 3 * 4, "keys and values for all that changed"
+
+
+# ---- how much at once -------------------------------------------------------------------
+
+
+def peak_batch(study, nodes, monkeypatch):
+    sizes = []
+    real = sweep_room._run
+
+    def run(swap, batch):
+        sizes.append(len(batch.patches))
+        return real(swap, batch)
+
+    monkeypatch.setattr(sweep_room, "_run", run)
+    study.exact(nodes)
+    return sizes
+
+
+def test_the_budget_bounds_what_runs_at_once(model, tokens, monkeypatch):
+    nodes = [Head(1, head, "z", pos) for head in range(3) for pos in (2, 3, 4)]
+    free = PatchStudy(model, *tokens)
+    needed = budget.patch_bytes(swap_of(free), 2)
+    expected = free.exact(nodes)
+    tight = PatchStudy(model, *tokens, budget=2 * needed)
+    assert max(peak_batch(tight, nodes, monkeypatch)) == 2
+    for node in nodes:
+        assert_close(tight.verified[node].raw, expected[node].raw)
+    assert tight.reversed()._runner._swap.budget == 2 * needed
+
+
+def test_a_budget_for_less_than_one_patch_says_what_is_needed(model, tokens):
+    study = PatchStudy(model, *tokens, budget=1000)
+    needed = budget.patch_bytes(swap_of(study), 2)
+    with pytest.raises(ValueError, match=f"budget={needed} or more"):
+        study.exact("z")
+    enough = PatchStudy(model, *tokens, budget=needed)
+    assert enough.exact("z").raw.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("can't allocate memory"),
+    ],
+    ids=["card", "processor"],
+)
+def test_out_of_memory_halves_the_batch(model, tokens, monkeypatch, error):
+    nodes = list(PatchStudy(model, *tokens).extent.nodes("z"))
+    expected = PatchStudy(model, *tokens).exact(nodes)
+    study = PatchStudy(model, *tokens)
+    real = sweep_room._run
+
+    def greedy(swap, batch):
+        if len(batch.patches) > 1:
+            raise error
+        return real(swap, batch)
+
+    monkeypatch.setattr(sweep_room, "_run", greedy)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = study.exact(nodes)
+    assert [str(one.message)[:40] for one in said] == [
+        "memory did not suffice for 3 patches at "
+    ], "once: the rest of the sweep keeps to what fits"
+    for node in nodes:
+        assert_close(found[node].raw, expected[node].raw)
+
+
+def test_one_patch_that_does_not_fit_is_an_error(model, tokens, monkeypatch):
+    study = PatchStudy(model, *tokens)
+
+    def never(swap, batch):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(sweep_room, "_run", never)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        study.exact([Head(1, 1)])
+
+
+def test_free_memory_is_a_sensible_number():
+    free = budget.free_bytes(torch.device("cpu"))
+    assert 2**20 < free < 2**50
+    assert budget.free_bytes(torch.device("mps")) == 4 * 2**30
+
+
+def test_batches_are_even_and_later_starts_join_only_small_ones(model, monkeypatch):
+    study = PatchStudy(model, *random_tokens(2, 10, differ=(1,)))
+    swap = swap_of(study)
+    monkeypatch.setattr(budget, "_ROWS", {"cpu": 2 * 9 * 8})
+    patches = [((Node("resid_pre", 1, pos=p, head=None),), p) for p in range(1, 10)]
+    found = list(batches.batches(swap, patches))
+    assert [(len(b.patches), b.first) for b in found] == [(2, 1), (3, 3), (4, 6)]
+    heads = [((Head(1, h % 3),), 1) for h in range(9)]
+    assert [len(b.patches) for b in batches.batches(swap, heads)] == [5, 4]
+
+
+# ---- what it costs and says -----------------------------------------------------------
+
+
+def test_cost_counts_the_products_that_are_made(tokens, monkeypatch):
+    """Against a count of every multiplication with a weight matrix, as it happens."""
+    model = random_model(STYLES[0], n_layers=3)
+    study = PatchStudy(model, *tokens)
+    node = Node("mlp_out", 0, pos=2)
+    cost = study.cost([node])
+    from patchwidget.decoder import blocks
+
+    made = []
+    real = blocks.affine
+
+    def affine(values, weight, bias):
+        made.append(values.numel() * weight.shape[1])
+        return real(values, weight, bias)
+
+    monkeypatch.setattr(blocks, "affine", affine)
+    study.exact([node])
+    n_pairs, d_model = 3, study._runs.engine.weights.W_U.shape[0]
+    queries = study._runs.engine.weights.layers[0].attn.W_Q.numel() // d_model
+    after = [3, 4, 5, 6, 7]  # positions seen from 2, 3, ... on; the last layer asks one
+    attention = 2 * n_pairs * queries * (sum(after) + 7)
+    assert (
+        made.pop() == made.pop() >= 2 * n_pairs * d_model
+    )  # answers, and their logits
+    assert cost.multiplications == sum(made) + attention + 2 * n_pairs * d_model
+    assert cost.patches == 1
+    assert cost.seconds > 0
+    assert "1 patch, about" in str(cost)
+
+
+def test_cost_of_what_is_known_is_nothing(model, tokens):
+    study = PatchStudy(model, *tokens)
+    everything = study.cost("z")
+    assert everything.patches == 9
+    study.exact([Head(0, 0), Head(2, 1)])
+    rest = study.cost("z")
+    assert rest.patches == 7
+    assert rest.multiplications < everything.multiplications
+    study.exact("z")
+    assert study.cost("z").patches == study.cost("z").multiplications == 0
+    assert study.cost("mlp_out", window=3).patches == 3 * 5
+
+
+def test_cost_through_hooks_counts_patches(model, tokens, monkeypatch):
+    monkeypatch.setattr(
+        "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
+    )
+    study = PatchStudy(model, *tokens)
+    cost = study.cost("z")
+    assert (cost.patches, cost.multiplications) == (9, 0)
+    assert cost.seconds > 0
+
+
+def test_progress_tells_the_share_of_the_work(model, tokens):
+    study = PatchStudy(model, *tokens)
+    steps = list(study.steps("exact", "z"))
+    work = [step.work for step in steps]
+    assert work == sorted(work)
+    assert work[0] == 0
+    assert work[-1] == 1
+    # Patches of the last layers cost less than their number says.
+    middle = next(step for step in steps if step.done > step.total / 2)
+    assert middle.work > middle.done / middle.total
+    again = list(study.steps("exact", "z"))
+    assert [step.done for step in again] == [again[0].total]
+
+
+def slow_steps():
+    for done in range(4):
+        time.sleep(0.15)
+        yield Progress(done, 3, work=(done / 3) ** 2)
+
+
+def text_of_bar(steps):
+    shown = io.StringIO()
+    with contextlib.redirect_stderr(shown):
+        bar.exhaust(steps, "exact z")
+    return shown.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # tqdm's own, without a notebook
+def test_those_who_wait_see_how_long_it_will_be(monkeypatch):
+    monkeypatch.setattr(bar, "SHOWN_AFTER_S", 0.1)
+    text = text_of_bar(slow_steps())
+    assert "exact z:  44%" in text, "a share of the work, not of the patches"
+    assert "2/3 patches" in text
+    assert "[00:00<00:00]" in text
+
+
+def test_who_waits_for_a_moment_sees_none():
+    assert text_of_bar(slow_steps()) == ""
+
+
+def test_short_calls_show_none(model, tokens, capsys):
+    PatchStudy(model, *tokens).exact([Head(0, 0)])
+    assert capsys.readouterr().err == ""
+
+
+# ---- no copy more than needed ---------------------------------------------------------
+
+
+def test_the_decoder_borrows_and_does_not_copy(model):
+    decoder = Decoder.of(model)
+    mine = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    for layer in decoder.weights.layers:
+        for weight in (layer.attn.W_Q, layer.attn.W_O, layer.mlp.W_in, layer.mlp.W_out):
+            assert weight.untyped_storage().data_ptr() in mine
