@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 
 from torch import Tensor
 from torch.nn import functional
@@ -91,6 +91,9 @@ class Attention:
     k_norm: Norm | None = field(default=None, kw_only=True)
     soft_cap: float | None = field(default=None, kw_only=True)
     window: int | None = field(default=None, kw_only=True)
+    _copies: dict[str, tuple[int, Tensor]] = field(
+        default_factory=dict, kw_only=True, repr=False, compare=False
+    )
 
     @property
     def group(self) -> int:
@@ -98,25 +101,42 @@ class Attention:
         return self.W_Q.shape[0] // self.W_K.shape[0]
 
     # One product for all heads is twice as fast as one a head.
-    @cached_property
+    @property
     def all_q(self) -> Tensor:
         """`W_Q` of all heads side by side, `[d, H * d_head]`."""
-        return self.W_Q.transpose(0, 1).flatten(1)
+        return self._joined("q", self.W_Q, _side_by_side)
 
-    @cached_property
+    @property
     def all_k(self) -> Tensor:
         """`W_K` of all KV heads side by side, `[d, H_kv * d_head]`."""
-        return self.W_K.transpose(0, 1).flatten(1)
+        return self._joined("k", self.W_K, _side_by_side)
 
-    @cached_property
+    @property
     def all_v(self) -> Tensor:
         """`W_V` of all KV heads side by side, `[d, H_kv * d_head]`."""
-        return self.W_V.transpose(0, 1).flatten(1)
+        return self._joined("v", self.W_V, _side_by_side)
 
-    @cached_property
+    @property
     def all_o(self) -> Tensor:
         """`W_O` of all heads one below the other, `[H * d_head, d]`."""
-        return self.W_O.flatten(0, 1)
+        return self._joined("o", self.W_O, _one_below_the_other)
+
+    def _joined(
+        self, name: str, weight: Tensor, join: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        # A copy where the model keeps heads apart: made again when the weight changed.
+        version = weight._version  # noqa: SLF001 - torch's only way to see an in-place change
+        if name not in self._copies or self._copies[name][0] != version:
+            self._copies[name] = version, join(weight)
+        return self._copies[name][1]
+
+
+def _side_by_side(heads: Tensor) -> Tensor:
+    return heads.transpose(0, 1).flatten(1)
+
+
+def _one_below_the_other(heads: Tensor) -> Tensor:
+    return heads.flatten(0, 1)
 
 
 @dataclass(frozen=True)
