@@ -58,10 +58,10 @@ def _quarter_turn(vectors: Tensor, *, adjacent: bool) -> Tensor:
 
 
 def project(stream: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Heads' inputs `[N, T, H, d_head]` from the normalised stream.
+    """Heads' inputs `[..., H, d_head]` from the normalised stream.
 
     Args:
-        stream: `[N, T, d]`.
+        stream: `[..., d]`.
         weight: of all heads side by side, `[d, H * d_head]`.
         bias: `[H, d_head]`.
     """

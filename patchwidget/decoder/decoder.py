@@ -247,11 +247,8 @@ class Decoder:
         k = tap("k", layer, blocks.project(normal, attn.all_k, attn.b_K))
         v = tap("v", layer, blocks.project(normal, attn.all_v, attn.b_V))
         keys, values = past.before("k", layer, k), past.before("v", layer, v)
-        if tap is untouched:
-            z = blocks.attended(attn, q, keys, values, first)
-        else:
-            pattern = tap("pattern", layer, blocks.attend(attn, q, keys, first))
-            z = tap("z", layer, blocks.mix(pattern, values))
+        pattern = tap("pattern", layer, blocks.attend(attn, q, keys, first))
+        z = tap("z", layer, blocks.mix(pattern, values))
         return blocks.normalise(weights.ln1_post, blocks.write(attn, z))
 
     def _second_half(

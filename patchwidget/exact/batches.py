@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
-from operator import itemgetter
 
-from patchwidget.exact.budget import batch_size
+from patchwidget.exact.budget import most_patches, rows_at_once
 from patchwidget.exact.swap import Patch, Swap
 
 
@@ -18,24 +17,26 @@ class Batch:
 
     Attributes:
         patches: their nodes.
-        first: the first position at which any of them changes something.
+        starts: the first position at which each of them changes something, ascending.
     """
 
     patches: list[Patch]
-    first: int
+    starts: list[int]
+
+    @property
+    def first(self) -> int:
+        """The first position at which any of them changes something."""
+        return self.starts[0]
 
     def pieces(self, size: int) -> Iterator[Batch]:
         """Batches of at most that many of the patches."""
         for start in range(0, len(self.patches), size):
-            yield Batch(self.patches[start : start + size], self.first)
+            stop = start + size
+            yield Batch(self.patches[start:stop], self.starts[start:stop])
 
 
 def batches(swap: Swap, patches: Sequence[tuple[Patch, int]]) -> Iterator[Batch]:
-    """Patches with the position of their first change, put together.
-
-    Those that start alike run together, and a later start joins an earlier one only where
-    a batch would otherwise be too small to keep the machine busy.
-    """
+    """Patches with the position of their first change, put together."""
 
     def start(one: tuple[Patch, int]) -> tuple[int, str]:
         node = min(one[0], key=lambda node: node.layer)
@@ -47,20 +48,20 @@ def batches(swap: Swap, patches: Sequence[tuple[Patch, int]]) -> Iterator[Batch]
 
 
 def _cut(swap: Swap, members: list[tuple[Patch, int]]) -> Iterator[Batch]:
-    waiting, first = list[Patch](), 0
-    for position, group in groupby(members, key=itemgetter(1)):
-        if not waiting:
-            first = position
-        waiting += [patch for patch, _ in group]
-        # A later start is given rows that it need not compute when it joins.
-        if 4 * len(waiting) >= batch_size(swap, first):
-            yield from _evenly(swap, waiting, first)
-            waiting = []
-    if waiting:
-        yield from _evenly(swap, waiting, first)
+    """As few batches as there must be, of about the same number of rows."""
+    rows = [len(swap.tokens) * (swap.n_pos - start) for _, start in members]
+    share = sum(rows) / ceil(sum(rows) / rows_at_once(swap))
+    at_most = most_patches(swap)
+    taken, batch = 0, list[tuple[Patch, int]]()
+    for member, count in zip(members, rows, strict=True):
+        is_full = taken + count / 2 > share or len(batch) == at_most
+        if batch and is_full:
+            yield _batch(batch)
+            taken, batch = 0, []
+        batch.append(member)
+        taken += count
+    yield _batch(batch)
 
 
-def _evenly(swap: Swap, patches: list[Patch], first: int) -> Iterator[Batch]:
-    """As few batches as there must be, of about the same size."""
-    count = ceil(len(patches) / batch_size(swap, first))
-    yield from Batch(patches, first).pieces(ceil(len(patches) / count))
+def _batch(members: list[tuple[Patch, int]]) -> Batch:
+    return Batch([patch for patch, _ in members], [start for _, start in members])

@@ -16,15 +16,18 @@ _MANY_ROWS = 16384
 _UNKNOWN = 4 * 2**30
 
 
-def batch_size(swap: Swap, first: int) -> int:
-    """How many patches that change nothing before position `first` run as one batch.
+def rows_at_once(swap: Swap) -> int:
+    """How many positions of patched runs keep this machine busy."""
+    return _ROWS.get(swap.tokens.device.type, _MANY_ROWS)
+
+
+def most_patches(swap: Swap) -> int:
+    """How many patches memory allows at once.
 
     Raises:
         ValueError: if the budget is too small for a single patch.
     """
-    rows = len(swap.tokens) * (swap.n_pos - first)
-    wanted = _ROWS.get(swap.tokens.device.type, _MANY_ROWS) // rows
-    needed = patch_bytes(swap, first)
+    needed = patch_bytes(swap)
     allowed = budget_of(swap) // needed
     if allowed < 1:
         raise ValueError(
@@ -32,7 +35,7 @@ def batch_size(swap: Swap, first: int) -> int:
             f"{needed:,} bytes, the budget is {budget_of(swap):,}: "
             f"give budget={needed} or more, or fewer pairs"
         )
-    return max(1, min(wanted, allowed))
+    return allowed
 
 
 def budget_of(swap: Swap) -> int:
@@ -53,30 +56,24 @@ def free_bytes(device: torch.device) -> int:
     return _UNKNOWN
 
 
-def patch_bytes(swap: Swap, first: int) -> int:
+def patch_bytes(swap: Swap) -> int:
     """The most that one patch needs at once, beside the two captured runs.
 
-    Counted are the tensors that live together: in attention the stream, its norm, q, k, v,
-    z and what is written, with the earlier keys and values, and scores and pattern; in the
+    Counted are the tensors that live together: in attention the stream, its norm, and q,
+    k, v and z once as rows and once as whole sequences, with scores and pattern; in the
     MLP the stream, its norm, and the neurons before and after their nonlinearity; at the
     end logits and log-probabilities, where a metric reads the whole vocabulary.
     """
     if not isinstance(swap.engine, Decoder):
         return 1  # the model runs as it does for its user
-    weights = swap.engine.weights
+    weights, n_pos = swap.engine.weights, swap.n_pos
     attn, mlp = weights.layers[0].attn, weights.layers[0].mlp
     d_model, vocabulary = weights.W_U.shape
-    n_heads, _, d_head = attn.W_Q.shape
-    after, n_pos = swap.n_pos - first, swap.n_pos
-    kv = attn.W_K.shape[0] * d_head
-    heads = 3 * n_heads * d_head
-    in_attention = after * (4 * d_model + heads) + 4 * n_pos * kv
-    in_attention += 3 * n_heads * after * n_pos
+    heads = attn.all_q.shape[1] + attn.all_k.shape[1]
+    in_attention = n_pos * (4 * d_model + 4 * heads + 3 * len(attn.W_Q) * n_pos)
     d_mlp = 0 if mlp is None else mlp.W_in.shape[1]
-    in_mlp = after * (
-        4 * d_model + (3 if mlp and mlp.W_gate is not None else 2) * d_mlp
-    )
-    positions = n_pos if swap.read is None else 1
-    at_end = 3 * positions * vocabulary
+    gated = mlp is not None and mlp.W_gate is not None
+    in_mlp = n_pos * (4 * d_model + (3 if gated else 2) * d_mlp)
+    at_end = 3 * (n_pos if swap.read is None else 1) * vocabulary
     largest = max(in_attention, in_mlp, at_end)
     return len(swap.tokens) * largest * swap.base.readout.like.element_size()

@@ -14,7 +14,7 @@ from patchwidget.nodes import STREAM_KINDS, VECTOR_KINDS
 _AT_KEYS = ("resid_pre", "k", "v")
 
 
-def replacement(swap: Swap, batch: Batch) -> Tap:
+def replacement(swap: Swap, batch: Batch, read: int | None) -> Tap:
     """A tap that puts values in at the nodes of each copy of a run.
 
     Copies lie one after the other, `[n * B, ...]`, from position `batch.first` on.
@@ -27,7 +27,7 @@ def replacement(swap: Swap, batch: Batch) -> Tap:
             return value
         new = swap.values[site, layer]
         axis = 2 if site == "pattern" else 1
-        start, length = _span(swap, batch, site, value.shape[axis])
+        start, length = _span(swap, batch, site, value.shape[axis], read)
         copies = torch.unflatten(value, 0, (len(batch.patches), -1))
         replaced = torch.where(
             mask.narrow(axis + 1, start, length),
@@ -39,11 +39,13 @@ def replacement(swap: Swap, batch: Batch) -> Tap:
     return replace
 
 
-def _span(swap: Swap, batch: Batch, site: str, length: int) -> tuple[int, int]:
+def _span(
+    swap: Swap, batch: Batch, site: str, length: int, read: int | None
+) -> tuple[int, int]:
     """The positions that a value holds: from the first change on, or the one read."""
-    if length == swap.n_pos - batch.first or site in _AT_KEYS or swap.read is None:
+    if length == swap.n_pos - batch.first or site in _AT_KEYS or read is None:
         return batch.first, length
-    return swap.read, length
+    return read, length
 
 
 def _masks(swap: Swap, batch: Batch) -> dict[tuple[str, int], Tensor]:

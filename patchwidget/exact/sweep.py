@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from patchwidget.changes import Change, change
-from patchwidget.decoder import Decoder, Past, StreamReadout, Tap, untouched
+from patchwidget.decoder import Decoder, Packed, Past, StreamReadout
 from patchwidget.exact.batches import Batch, batches
 from patchwidget.exact.replace import replacement
 from patchwidget.exact.swap import Patch, Reading, Swap, readings_of
@@ -89,37 +89,29 @@ def _run(swap: Swap, batch: Batch) -> Iterator[Found]:
 
 def _read(swap: Swap, batch: Batch, read: int | None) -> Generator[Found, None, Found]:
     """Readings of a batch in which the metrics read one position, or any."""
-    start, patches, idle, tap = _started(swap, batch, read)
-    still = tuple(swap.untouched(patch) for patch in idle)
-    if not patches:
-        return still
-    return still + (yield from _resumed(swap, patches, start, tap, read))
-
-
-def _started(
-    swap: Swap, batch: Batch, read: int | None
-) -> tuple[Change, list[Patch], list[Patch], Tap]:
-    """Where the runs start, which of the patches can matter and which cannot."""
-    decoder = cast("Decoder", swap.engine)  # `exact.readings` has chosen this file
     if len(batch.patches[0]) > 1:
-        layer = min(node.layer for patch in batch.patches for node in patch)
-        with computing():
-            before = swap.base.values["resid_pre", layer][:, batch.first :]
-            stream = before.repeat(len(batch.patches), 1, 1, 1)
-        start = Change(stream, layer, "resid_pre", batch.first)
-        return start, batch.patches, [], replacement(swap, batch)
-    nodes = [patch[0] for patch in batch.patches]
+        return (yield from _read_sets(swap, batch, read))
+    decoder = cast("Decoder", swap.engine)  # `exact.readings` has chosen this file
     with computing():
+        nodes = [patch[0] for patch in batch.patches]
         start = change(
             decoder.weights, swap.base.values, swap.values, nodes, batch.first
         )
         matters = _matters(swap, start, read)
-    if all(matters):
-        return start, batch.patches, [], untouched
+    still = [p for p, one in zip(batch.patches, matters, strict=True) if not one]
+    found = tuple(swap.untouched(patch) for patch in still)
     kept = [i for i, one in enumerate(matters) if one]
-    idle = [patch for patch, one in zip(batch.patches, matters, strict=True) if not one]
-    start = Change(start.stream[kept], start.layer, start.site, start.first)
-    return start, [batch.patches[i] for i in kept], idle, untouched
+    if not kept:
+        return found
+    starts = [batch.starts[i] for i in kept]
+    with computing():
+        packed = Packed.of(decoder.weights, swap.base.values, starts, read)
+        stream = start.stream if not still else start.stream[kept]
+        steps = packed.steps(packed.pack(stream), start.layer, start.site)
+    last = yield from _layers(steps)
+    with computing():
+        patches = [batch.patches[i] for i in kept]
+        return found + _readings(swap, patches, packed.final(last), read)
 
 
 def _matters(swap: Swap, start: Change, read: int | None) -> list[bool]:
@@ -140,30 +132,40 @@ def _matters(swap: Swap, start: Change, read: int | None) -> list[bool]:
     return found
 
 
-def _resumed(
-    swap: Swap, patches: list[Patch], start: Change, tap: Tap, read: int | None
+def _read_sets(
+    swap: Swap, batch: Batch, read: int | None
 ) -> Generator[Found, None, Found]:
-    """Go on from changed streams, and read the metrics."""
-    decoder = cast("Decoder", swap.engine)
-    past = Past(start.first, swap.base.values)
-    steps = decoder.steps(
-        start.stream.flatten(0, 1), start.layer, start.site, tap, past=past, read=read
-    )
-    stream = start.stream
-    for stream in _layers(steps):  # noqa: B007 - the last one is read
-        yield ()
+    """Readings of runs in which several nodes are replaced as the run comes by them."""
+    decoder, copies = cast("Decoder", swap.engine), len(batch.patches)
+    layer = min(node.layer for patch in batch.patches for node in patch)
+    past = Past(batch.first, swap.base.values)
+    with computing():
+        before = swap.base.values["resid_pre", layer][:, batch.first :]
+        stream = before.repeat(copies, 1, 1)
+        tap = replacement(swap, batch, read)
+    steps = decoder.steps(stream, layer, "resid_pre", tap, past=past, read=read)
+    last = yield from _layers(steps)
     with computing():
         if read is None:
-            stream = past.before("resid_post", len(decoder.weights.layers) - 1, stream)
-        readout = StreamReadout(decoder.weights, stream, swap.n_pos, read)
-        return tuple(readings_of(swap.metrics, patches, readout))
+            last = past.before("resid_post", len(decoder.weights.layers) - 1, last)
+        return _readings(swap, batch.patches, last, read)
 
 
-def _layers(steps: Iterator[Tensor]) -> Iterator[Tensor]:
-    """Layer by layer; our grad mode is on only while a layer is computed."""
+def _readings(
+    swap: Swap, patches: list[Patch], stream: Tensor, read: int | None
+) -> Found:
+    decoder = cast("Decoder", swap.engine)
+    readout = StreamReadout(decoder.weights, stream, swap.n_pos, read)
+    return tuple(readings_of(swap.metrics, patches, readout))
+
+
+def _layers(steps: Iterator[Tensor]) -> Generator[Found, None, Tensor]:
+    """Layer by layer to the last; our grad mode is on only while a layer is computed."""
+    last: Tensor | None = None
     while True:
         with computing():
             stream = next(steps, None)
         if stream is None:
-            return
-        yield stream
+            return cast("Tensor", last)
+        last = stream
+        yield ()

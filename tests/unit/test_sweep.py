@@ -188,7 +188,7 @@ def peak_batch(study, nodes, monkeypatch):
 def test_the_budget_bounds_what_runs_at_once(model, tokens, monkeypatch):
     nodes = [Head(1, head, "z", pos) for head in range(3) for pos in (2, 3, 4)]
     free = PatchStudy(model, *tokens)
-    needed = budget.patch_bytes(swap_of(free), 2)
+    needed = budget.patch_bytes(swap_of(free))
     expected = free.exact(nodes)
     tight = PatchStudy(model, *tokens, budget=2 * needed)
     assert max(peak_batch(tight, nodes, monkeypatch)) == 2
@@ -199,7 +199,7 @@ def test_the_budget_bounds_what_runs_at_once(model, tokens, monkeypatch):
 
 def test_a_budget_for_less_than_one_patch_says_what_is_needed(model, tokens):
     study = PatchStudy(model, *tokens, budget=1000)
-    needed = budget.patch_bytes(swap_of(study), 2)
+    needed = budget.patch_bytes(swap_of(study))
     with pytest.raises(ValueError, match=f"budget={needed} or more"):
         study.exact("z")
     enough = PatchStudy(model, *tokens, budget=needed)
@@ -253,15 +253,16 @@ def test_free_memory_is_a_sensible_number():
     assert budget.free_bytes(torch.device("mps")) == 4 * 2**30
 
 
-def test_batches_are_even_and_later_starts_join_only_small_ones(model, monkeypatch):
+def test_batches_have_about_as_many_rows(model, monkeypatch):
     study = PatchStudy(model, *random_tokens(2, 10, differ=(1,)))
     swap = swap_of(study)
-    monkeypatch.setattr(budget, "_ROWS", {"cpu": 2 * 9 * 8})
-    patches = [((Node("resid_pre", 1, pos=p, head=None),), p) for p in range(1, 10)]
-    found = list(batches.batches(swap, patches))
-    assert [(len(b.patches), b.first) for b in found] == [(2, 1), (3, 3), (4, 6)]
-    heads = [((Head(1, h % 3),), 1) for h in range(9)]
-    assert [len(b.patches) for b in batches.batches(swap, heads)] == [5, 4]
+    patches = [((Node("resid_pre", 1, pos=p),), p) for p in range(1, 10)]
+    rows = {p: 2 * (10 - p) for p in range(1, 10)}  # 90 in all
+    for at_once, expected in ((1000, [90]), (50, [48, 42]), (1, list(rows.values()))):
+        monkeypatch.setattr(budget, "_ROWS", {"cpu": at_once})
+        found = list(batches.batches(swap, patches))
+        assert [sum(rows[p] for p in b.starts) for b in found] == expected
+        assert [one for b in found for one in b.patches] == [one for one, _ in patches]
 
 
 # ---- what it costs and says -----------------------------------------------------------
