@@ -70,8 +70,8 @@ def project(stream: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def affine(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`values @ weight + bias` in one product; `[..., n] x [n, m] -> [..., m]`."""
-    rows = torch.addmm(bias, values.reshape(-1, values.shape[-1]), weight)
-    return torch.unflatten(rows, 0, values.shape[:-1])
+    rows = values.reshape(-1, values.shape[-1]) @ weight
+    return torch.unflatten(rows.add_(bias), 0, values.shape[:-1])
 
 
 def mix(pattern: Tensor, v: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from patchwidget.decoder.bridge import BridgeParts
 from patchwidget.decoder.hooked import HookedParts
 from patchwidget.decoder.weights import (
     ACTIVATIONS,
+    IN_PLACE,
     Attention,
     Layer,
     Mlp,
@@ -161,6 +162,7 @@ def _mlp(mlp: Any, cfg: Any) -> Mlp:
         W_out=mlp.W_out.detach(),
         b_out=_bias(mlp.b_out, mlp.W_out[0]),
         act=ACTIVATIONS[cfg.act_fn],
+        act_in_place=IN_PLACE[cfg.act_fn],
         W_gate=None if gate is None else gate.detach(),
     )
 

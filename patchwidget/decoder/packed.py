@@ -15,18 +15,21 @@ import torch
 from torch import Tensor
 
 from patchwidget.decoder import blocks
-from patchwidget.decoder.weights import Attention, Layer, Mlp, Weights
+from patchwidget.decoder.weights import Attention, Layer, Mlp, Norm, Weights
 
 
 @dataclass(frozen=True)
 class Packed:
     """Runs of the same prompts, of which only some positions are computed.
 
+    No gradient is recorded: tensors that nobody else holds are changed in place.
+
     Attributes:
         weights: the decoder's weights.
         base: every site of the base run, `[B, T, ...]`.
         places: of each row the place in `[copies * B * T]`, ascending.
         copies: number of runs of all prompts.
+        first: where all of them start, or None if they start at different positions.
         read: the one position that is wanted in the end; None for all.
     """
 
@@ -34,6 +37,7 @@ class Packed:
     base: Mapping[tuple[str, int], Tensor]
     places: Tensor
     copies: int
+    first: int | None
     read: int | None
 
     @classmethod
@@ -50,7 +54,8 @@ class Packed:
         from_start = torch.arange(n_pos) >= torch.tensor(starts)[:, None]
         wanted = from_start[:, None].expand(-1, n_pairs, -1)
         places = wanted.flatten().nonzero()[:, 0].to(device)
-        return cls(weights, base, places, len(starts), read)
+        first = starts[0] if len(set(starts)) == 1 else None
+        return cls(weights, base, places, len(starts), first, read)
 
     @property
     def n_pos(self) -> int:
@@ -60,10 +65,11 @@ class Packed:
     def pack(self, streams: Tensor) -> Tensor:
         """The rows `[R, d]` of streams `[copies, B, T - first, d]`."""
         missing = self.n_pos - streams.shape[2]
+        if self.first is not None:
+            return streams[:, :, self.first - missing :].flatten(0, 2)
         sequence = torch.div(self.places, self.n_pos, rounding_mode="floor")
-        return streams.flatten(0, 2).index_select(
-            0, self.places - missing * (sequence + 1)
-        )
+        within = self.places - missing * (sequence + 1)
+        return streams.flatten(0, 2).index_select(0, within)
 
     def steps(self, rows: Tensor, layer: int, site: str) -> Iterator[Tensor]:
         """Go on from rows `[R, d]` at a site of a layer: the rows after each layer.
@@ -77,7 +83,7 @@ class Packed:
             rows = self._wanted(rows)
         yield rows
         if site == "resid_mid":
-            rows = rows + _think(layers[layer], rows)
+            rows = _think(layers[layer], rows, rows)
             yield rows
         for number in range(layer if site == "resid_pre" else layer + 1, len(layers)):
             rows = self._block(layers[number], number, rows)
@@ -101,13 +107,13 @@ class Packed:
         before, asking = rows, normal
         if is_last:
             before, asking = self._wanted(rows), self._wanted(normal)
-        one_each = is_last and self.read is not None
-        z = self._attend(weights.attn, layer, normal, asking, one_each=one_each)
-        written = blocks.affine(z, weights.attn.all_o, weights.attn.b_O)
-        after = before + blocks.normalise(weights.ln1_post, written)
+        read = self.read if is_last else None
+        attn = weights.attn
+        z = self._attend(attn, layer, normal, asking, read)
+        after = _add(before, z, attn.all_o, attn.b_O, weights.ln1_post)
         if weights.mlp is None:
             return after
-        return after + _think(weights, before if weights.parallel else after)
+        return _think(weights, before if weights.parallel else after, after)
 
     def _attend(
         self,
@@ -115,30 +121,55 @@ class Packed:
         layer: int,
         normal: Tensor,
         asking: Tensor,
-        *,
-        one_each: bool,
+        read: int | None,
     ) -> Tensor:
         """Values z of the asking rows, `[R, H * d_head]`."""
         k = self._whole("k", layer, blocks.project(normal, attn.all_k, attn.b_K))
         v = self._whole("v", layer, blocks.project(normal, attn.all_v, attn.b_V))
         q = blocks.project(asking, attn.all_q, attn.b_Q)
-        if one_each:
-            z = blocks.attended(attn, q[:, None], k, v, cast("int", self.read))
-            return z.flatten(1)
-        everywhere = self._whole("q", layer, q)
-        z = blocks.attended(attn, everywhere, k, v)
+        # Where queries lie evenly, they need not be put among those of the base run.
+        first = self.first if read is None else read
+        if first is not None:
+            queries = torch.unflatten(q, 0, (len(k), -1))
+            return blocks.attended(attn, queries, k, v, first).flatten(0, 1).flatten(1)
+        z = blocks.attended(attn, self._whole("q", layer, q), k, v)
         return z.flatten(0, 1).index_select(0, self.places).flatten(1)
 
     def _whole(self, site: str, layer: int, rows: Tensor) -> Tensor:
         """Whole sequences `[copies * B, T, ...]`: the base run's, with rows put in."""
         base = self.base[site, layer]
-        whole = base.repeat(self.copies, *[1] * (base.dim() - 1))
-        whole.flatten(0, 1).index_copy_(0, self.places, rows)
-        return whole
+        if self.first == 0:
+            return torch.unflatten(rows, 0, (-1, self.n_pos))
+        if self.first is None:
+            whole = base.repeat(self.copies, *[1] * (base.dim() - 1))
+            whole.flatten(0, 1).index_copy_(0, self.places, rows)
+            return whole
+        whole = rows.new_empty(self.copies, *base.shape)
+        whole[:, :, : self.first] = base[:, : self.first]
+        after = (self.copies, len(base), self.n_pos - self.first)
+        whole[:, :, self.first :] = torch.unflatten(rows, 0, after)
+        return whole.flatten(0, 1)
 
 
-def _think(weights: Layer, rows: Tensor) -> Tensor:
-    """What the MLP writes to the stream."""
+def _add(
+    stream: Tensor, values: Tensor, weight: Tensor, bias: Tensor, post: Norm | None
+) -> Tensor:
+    """The stream with `values @ weight + bias` written to it, through a post-norm."""
+    if post is not None:
+        return stream + blocks.normalise(post, blocks.affine(values, weight, bias))
+    return (stream + bias).addmm_(values, weight)
+
+
+def _think(weights: Layer, read: Tensor, stream: Tensor) -> Tensor:
+    """A stream with what the MLP writes to it when it reads some rows."""
     mlp = cast("Mlp", weights.mlp)
-    active = blocks.neurons(mlp, blocks.normalise(weights.ln2, rows))
-    return blocks.normalise(weights.ln2_post, blocks.excite(mlp, active))
+    active = _active(mlp, blocks.normalise(weights.ln2, read))
+    return _add(stream, active, mlp.W_out, mlp.b_out, weights.ln2_post)
+
+
+def _active(mlp: Mlp, normal: Tensor) -> Tensor:
+    """`blocks.neurons`, in place."""
+    if mlp.W_gate is None:
+        return mlp.act_in_place((normal @ mlp.W_in).add_(mlp.b_in))
+    gate = mlp.act_in_place(normal @ mlp.W_gate)
+    return gate.mul_(normal @ mlp.W_in).add_(mlp.b_in)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,6 +19,15 @@ from patchwidget.nodes import Extent
 
 Activation = Callable[[Tensor], Tensor]
 
+_GELU_IN_PLACE: Callable[..., Tensor] = torch.ops.aten.gelu_  # torch has no other name
+# Without keeping what they are given: a large part of an MLP's time is moving memory.
+IN_PLACE: dict[str, Activation] = {
+    "gelu": _GELU_IN_PLACE,
+    "gelu_new": partial(_GELU_IN_PLACE, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(_GELU_IN_PLACE, approximate="tanh"),
+    "relu": torch.relu_,
+    "silu": partial(functional.silu, inplace=True),
+}
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": functional.gelu,
     "gelu_new": partial(functional.gelu, approximate="tanh"),
@@ -148,6 +158,7 @@ class Mlp:
     W_out: Tensor
     b_out: Tensor
     act: Activation
+    act_in_place: Activation
     W_gate: Tensor | None = None
 
 
