@@ -7,7 +7,7 @@ where the model keeps its heads apart in memory (`HookedTransformer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -184,7 +184,7 @@ class Weights:
 
     W_E: Tensor
     W_pos: Tensor | None
-    layers: tuple[Layer, ...]
+    layers: Sequence[Layer]
     ln_final: Norm | None
     W_U: Tensor
     b_U: Tensor
