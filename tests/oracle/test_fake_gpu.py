@@ -25,7 +25,8 @@ def assert_on_gpu(value, dtype, what):
     assert value.dtype == dtype, what
 
 
-def test_nothing_strays(model, dtype=torch.bfloat16):
+def test_nothing_strays(model):
+    dtype = torch.bfloat16
     with fake_gpu(), computing():
         decoder = Decoder.of(move(model, dtype))
         tokens = torch.ones(2, 5, dtype=torch.long, device="cuda")
