@@ -6,7 +6,7 @@ import copy
 
 import pytest
 from torch import tensor
-from toy_models import random_tokens, tokenizer
+from toy_models import STYLES, random_model, random_tokens, tokenizer
 
 from patchwidget import Pairs, PatchStudy, demo
 from patchwidget.padding import Marks
@@ -120,10 +120,11 @@ def test_prompts_without_bos_are_fine_if_all_are(model):
     Pairs(clean, corrupted).on(model)
 
 
-def test_a_padding_token_of_its_own(model, monkeypatch):
+def test_a_padding_token_of_its_own():
+    model = random_model(STYLES[-1])
     padding = copy.copy(model.tokenizer)
     padding.pad_token = padding.convert_ids_to_tokens(9)
-    monkeypatch.setattr(model, "tokenizer", padding)
+    model.tokenizer = padding
     with pytest.raises(ValueError, match=r"has the padding token .* at position 1"):
         Pairs(tensor([[0, 9, 5]]), tensor([[0, 9, 6]])).on(model)
     Pairs(tensor([[0, 5, 0]]), tensor([[0, 6, 0]])).on(model)
