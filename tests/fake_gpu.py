@@ -30,23 +30,26 @@ class _Indexing(TorchFunctionMode):
 
 def _part(tensor, index):
     dim, index = 0, index if isinstance(index, tuple) else (index,)
+    where = {}
     for at, one in enumerate(index):
         if one is ...:
             dim = tensor.dim() - sum(part is not None for part in index[at + 1 :])
-            continue
-        if isinstance(one, slice):
-            bounds = one.start, one.stop, one.step or 1
-            tensor = torch.ops.aten.slice.Tensor(tensor, dim, *bounds)
         elif isinstance(one, int):
             tensor = tensor.select(dim, one)
-            continue
         elif one is None:
-            tensor = tensor.unsqueeze(dim)
+            tensor, dim = tensor.unsqueeze(dim), dim + 1
+        elif isinstance(one, slice):
+            bounds = one.start, one.stop, one.step or 1
+            tensor = torch.ops.aten.slice.Tensor(tensor, dim, *bounds)
+            dim += 1
         else:
-            where = [None] * dim + [torch.as_tensor(one, device=tensor.device)]
-            tensor = torch.ops.aten.index.Tensor(tensor, where)
-        dim += 1
-    return tensor
+            where[dim] = torch.as_tensor(one, device=tensor.device)
+            dim += 1
+    if not where:
+        return tensor
+    # All lists of places together, as they belong.
+    lists = [where.get(at) for at in range(max(where) + 1)]
+    return torch.ops.aten.index.Tensor(tensor, lists)
 
 
 @contextmanager
