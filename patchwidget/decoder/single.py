@@ -58,7 +58,7 @@ def cast_up(part: Part) -> Part:
     if not is_dataclass(part) or isinstance(part, type):
         return part
     wide = {}
-    for field in fields(part):
+    for field in (field for field in fields(part) if field.init):
         value = getattr(part, field.name)
         wide[field.name] = (
             value.float() if isinstance(value, Tensor) else cast_up(value)

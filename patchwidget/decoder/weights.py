@@ -91,8 +91,9 @@ class Attention:
     k_norm: Norm | None = field(default=None, kw_only=True)
     soft_cap: float | None = field(default=None, kw_only=True)
     window: int | None = field(default=None, kw_only=True)
+    # Not for `dataclasses.replace` to hand on: what has other weights joins its own.
     _copies: dict[str, tuple[int, Tensor]] = field(
-        default_factory=dict, kw_only=True, repr=False, compare=False
+        default_factory=dict, init=False, repr=False, compare=False
     )
 
     @property
