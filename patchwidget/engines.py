@@ -7,47 +7,78 @@ work, and a line says why.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from patchwidget.decoder import Decoder, UncoveredError, difference
+from patchwidget.decoder import (
+    HALF,
+    Decoder,
+    UncoveredError,
+    disagreement,
+)
+from patchwidget.finite import refuse_infinite
 from patchwidget.hooks import HookedModel, user_hooks
 from patchwidget.pairs import TokenPairs
 from patchwidget.runs import Capture, Engine, capture
+
+Both = tuple[Capture, Capture]
 
 
 def captured(
     model: Any, pairs: TokenPairs
 ) -> tuple[Engine, Capture, Capture, str | None]:
-    """Both runs, by the decoder if it may stand for the model; else by hooks, and why."""
+    """Both runs, by the decoder if it may stand for the model; else by hooks, and why.
+
+    Raises:
+        ValueError: if a run has a value that is not a number or infinite: the first such
+            node is named.
+    """
     engine, reason = choose(model)
-    clean, corrupted = capture(engine, pairs.clean), capture(engine, pairs.corrupted)
+    both = _both(engine, pairs)
     if isinstance(engine, Decoder):
-        found = _disagreement(model, engine, (clean, corrupted), pairs)
+        theirs = [
+            model(t, return_type="logits") for t in (pairs.clean, pairs.corrupted)
+        ]
+        found = _disagreement(engine, both, pairs, theirs)
         if found is None:
-            return engine, clean, corrupted, None
+            refuse_infinite(*both)
+            return engine, *_witnessed(model, both, pairs, theirs), None
         reason, engine = (
             f"its logits differ from the decoder's {found}",
             HookedModel(model),
         )
-        clean = capture(engine, pairs.clean)
-        corrupted = capture(engine, pairs.corrupted)
+        both = _both(engine, pairs)
+    # All rows, since a user's hooks may read the batch as a whole.
+    clean, corrupted = (replace(run, witness=run.readout.logits()) for run in both)
+    refuse_infinite(clean, corrupted)
     notice = f"Patches run through the model's own hooks, which is slower: {reason}."
     return engine, clean, corrupted, notice
 
 
+def _both(engine: Engine, pairs: TokenPairs) -> Both:
+    return capture(engine, pairs.clean), capture(engine, pairs.corrupted)
+
+
 def _disagreement(
-    model: Any, decoder: Decoder, runs: tuple[Capture, Capture], pairs: TokenPairs
+    decoder: Decoder, both: Both, pairs: TokenPairs, theirs: list[Tensor]
 ) -> str | None:
     """How the decoder's runs differ from the model's, in words; None if they agree."""
-    n_layers = len(decoder.weights.layers)
-    for run, tokens in zip(runs, (pairs.clean, pairs.corrupted), strict=True):
-        theirs = model(tokens, return_type="logits")
-        found = difference(run.readout.logits(), theirs, n_layers)
-        if found is not None:
-            return found
-    return None
+    tokens = [pairs.clean, pairs.corrupted]
+    ours = [run.readout.logits() for run in both]
+    return disagreement(decoder.weights, tokens, ours, theirs)
+
+
+def _witnessed(model: Any, both: Both, pairs: TokenPairs, theirs: list[Tensor]) -> Both:
+    """The decoder's runs with the model's own logits of one pair, which tell enough."""
+    clean, corrupted = both
+    tokens = [pairs.clean[:1], pairs.corrupted[:1]]
+    if len(pairs) > 1 and theirs[0].dtype in HALF:
+        # A batch of another size may round otherwise, and by as much as the model does.
+        theirs = [model(prompts, return_type="logits") for prompts in tokens]
+    first, second = (logits[:1].clone() for logits in theirs)
+    return replace(clean, witness=first), replace(corrupted, witness=second)
 
 
 def choose(model: Any) -> tuple[Engine, str | None]:
@@ -59,6 +90,27 @@ def choose(model: Any) -> tuple[Engine, str | None]:
         return Decoder.of(model), None
     except UncoveredError as uncovered:
         return HookedModel(model), f"{uncovered} is not covered"
+
+
+def refuse_split(model: Any) -> None:
+    """Refuse a model whose parts lie on several devices, or nowhere.
+
+    Raises:
+        ValueError: naming the devices and what to do.
+    """
+    devices = sorted({str(p.device) for p in model.parameters()})
+    planned = getattr(model.cfg, "n_devices", 1) or 1
+    if len(devices) > 1 or planned > 1:
+        raise ValueError(
+            f"the model's parameters lie on {', '.join(devices)}, to run on {planned} "
+            "devices: a study needs all of it on one. Load it with device=..., and "
+            "without n_devices, device_map or offloading"
+        )
+    if devices == ["meta"]:
+        raise ValueError(
+            "the model's parameters lie on meta, which keeps no values: load its weights "
+            "on a device"
+        )
 
 
 def refuse_dropout(model: Any) -> None:

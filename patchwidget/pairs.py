@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from patchwidget.padding import check_padding
+
 Prompts = str | Sequence[str] | Tensor
 Answers = Sequence[Any] | Tensor | None
 
@@ -73,8 +75,9 @@ class Pairs:
         """These pairs as tokens of `model`.
 
         Raises:
-            ValueError: if the token counts differ (both rows are shown), an answer is
-                not one token, or a position does not exist.
+            ValueError: if the token counts differ (both rows are shown), prompts are
+                padded or only some begin with BOS, an answer is not one token, or a
+                position does not exist.
         """
         clean, corrupted = _tokens(model, self.clean), _tokens(model, self.corrupted)
         answers = _answer_ids(model, self.answers)
@@ -83,6 +86,8 @@ class Pairs:
         _check_ids(model, "corrupted", corrupted)
         _check_ids(model, "answers", () if answers is None else answers)
         rows = list(zip(clean, corrupted, strict=True))
+        # Padding tells more than the lengths that it made equal, or not.
+        check_padding(getattr(model, "tokenizer", None), rows)
         _check_lengths(model, rows)
         return TokenPairs(
             clean=torch.stack(clean),
@@ -188,8 +193,14 @@ def _is_row(answer: object) -> bool:
     )
 
 
+def _device(model: Any) -> torch.device:
+    """Where the model is: its configuration may not know of a later `.to(device)`."""
+    device: torch.device = next(model.parameters()).device
+    return device
+
+
 def _tokens(model: Any, prompts: Sequence[str] | Tensor) -> list[Tensor]:
-    device = model.cfg.device
+    device = _device(model)
     if isinstance(prompts, Tensor):
         return list(prompts.to(device=device, dtype=torch.long))
     if getattr(model, "tokenizer", None) is None:
@@ -264,7 +275,7 @@ def _aligned(
 def _answer_ids(model: Any, answers: Sequence[Any] | Tensor | None) -> Tensor | None:
     if answers is None:
         return None
-    device = model.cfg.device
+    device = _device(model)
     if isinstance(answers, Tensor):
         return answers.to(device=device, dtype=torch.long)
     widths = {len(row) for row in answers}

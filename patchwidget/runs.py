@@ -52,10 +52,18 @@ def computing(*, grad: bool = False) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Capture:
-    """One run: every site's value by (site, layer), and its readout."""
+    """One run: every site's value by (site, layer), in the order of their computation.
+
+    Attributes:
+        values: what was captured.
+        readout: the end of the run.
+        witness: the model's own logits `[rows, T, V]` on the first rows: if it gives
+            others later, it has changed. None where nobody has asked it.
+    """
 
     values: Activations
     readout: Readout
+    witness: Tensor | None = None
 
 
 def capture(engine: Engine, tokens: Tensor) -> Capture:

@@ -10,7 +10,7 @@ from torch import Tensor
 from patchwidget.attention import Attention, attention
 from patchwidget.decoder import model_class
 from patchwidget.effects import Effects, Joint
-from patchwidget.engines import captured, refuse_dropout
+from patchwidget.engines import captured, refuse_dropout, refuse_split
 from patchwidget.estimate import METHODS
 from patchwidget.exact import Listener, Patch, PatchCost, Progress, Runner
 from patchwidget.grids import Grid
@@ -50,7 +50,8 @@ class PatchStudy:
 
     Raises:
         TypeError: if the model is neither class.
-        ValueError: if the prompts, answers or metric do not fit, or dropout is on.
+        ValueError: if the prompts, answers or metric do not fit, dropout is on, the
+            model lies on several devices, or a run has a NaN or infinite value.
 
     Example:
         >>> from patchwidget import Head, PatchStudy, demo
@@ -74,6 +75,7 @@ class PatchStudy:
     ) -> None:
         model_class(model)
         refuse_dropout(model)
+        refuse_split(model)
         self.model, self._budget = model, budget
         alone = source is not None and corrupted is None
         with computing():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from patchwidget.decoder import Decoder, difference
+from patchwidget.decoder import difference
 from patchwidget.engines import fingerprint, refuse_dropout
 from patchwidget.runs import Runs, computing
 
@@ -33,12 +33,8 @@ class Watch:
         self._fingerprint = fingerprint(model)
         self._samples = [sample for p in model.parameters() for sample in _sample(p)]
         self._numbers = self._sampled()
-        # One pair tells whether the model has changed; but a user's hooks may read the
-        # batch as a whole. A tensor, since a readout unembeds with today's weights.
-        rows = 1 if isinstance(runs.engine, Decoder) else len(runs.pairs)
-        self._tokens = runs.base_tokens[:rows]
-        with computing():
-            self._logits = runs.base.readout.rows(0, rows).logits()
+        self._logits = cast("Tensor", runs.base.witness)  # `engines.captured` asked
+        self._tokens = runs.base_tokens[: len(self._logits)]
         self._ask_at = -inf
 
     def check(self) -> None:

@@ -1,12 +1,14 @@
 """One pure decoder over weights borrowed from the user's model."""
 
-from patchwidget.decoder.agreement import difference
+from patchwidget.decoder.agreement import difference, disagreement
 from patchwidget.decoder.borrow import borrow, model_class
 from patchwidget.decoder.decoder import Decoder, Past, StreamReadout, Tap, untouched
 from patchwidget.decoder.packed import Packed
+from patchwidget.decoder.single import HALF, in_single
 from patchwidget.decoder.weights import UncoveredError, Weights
 
 __all__ = [
+    "HALF",
     "Decoder",
     "Packed",
     "Past",
@@ -16,6 +18,8 @@ __all__ = [
     "Weights",
     "borrow",
     "difference",
+    "disagreement",
+    "in_single",
     "model_class",
     "untouched",
 ]

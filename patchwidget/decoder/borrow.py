@@ -6,12 +6,12 @@ what differs, and is said once for each class.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from patchwidget.decoder import native
 from patchwidget.decoder.bridge import BridgeParts
 from patchwidget.decoder.hooked import HookedParts
 from patchwidget.decoder.weights import (
@@ -64,11 +64,11 @@ def parts_of(model: Any) -> Parts:
     Raises:
         TypeError: if the model is neither class.
     """
-    readers: dict[str, Callable[[Any], Parts]] = {
-        "HookedTransformer": HookedParts,
-        "TransformerBridge": BridgeParts,
-    }
-    return readers[model_class(model)](model)
+    if model_class(model) == "HookedTransformer":
+        return HookedParts(model)
+    if getattr(model.cfg, "architecture", None) == native.ARCHITECTURE:
+        return native.NativeParts(model)
+    return BridgeParts(model)
 
 
 def model_class(model: Any) -> str:

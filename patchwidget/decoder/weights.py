@@ -7,7 +7,7 @@ where the model keeps its heads apart in memory (`HookedTransformer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -101,8 +101,9 @@ class Attention:
     k_norm: Norm | None = field(default=None, kw_only=True)
     soft_cap: float | None = field(default=None, kw_only=True)
     window: int | None = field(default=None, kw_only=True)
+    # Not for `dataclasses.replace` to hand on: what has other weights joins its own.
     _copies: dict[str, tuple[int, Tensor]] = field(
-        default_factory=dict, kw_only=True, repr=False, compare=False
+        default_factory=dict, init=False, repr=False, compare=False
     )
 
     @property
@@ -195,7 +196,7 @@ class Weights:
 
     W_E: Tensor
     W_pos: Tensor | None
-    layers: tuple[Layer, ...]
+    layers: Sequence[Layer]
     ln_final: Norm | None
     W_U: Tensor
     b_U: Tensor

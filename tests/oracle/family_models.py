@@ -88,14 +88,38 @@ _HOOKED = {
         "attn_scale": 2.2,
     },
 }
-FAMILIES = tuple(_BRIDGES) if TL_MAJOR >= 4 else tuple(_HOOKED)
+# `boot_native` makes TransformerLens' own model of a configuration, on a Bridge.
+_NATIVE = {
+    f"native, {name}": {**_HOOKED_SHAPE, "rotary_adjacent_pairs": True, **settings}
+    for name, settings in {
+        "gpt-2": {},
+        "attention only": {"attn_only": True},
+        "no norm": {"normalization_type": None},
+        "attention only, no norm": {"attn_only": True, "normalization_type": None},
+        "folded": {"normalization_type": "LNPre"},
+        "grouped heads": {"n_key_value_heads": 2, "attn_scale": 2.2},
+        "rotary": {**_ROTARY, "act_fn": "relu"},
+        "llama": {**_LLAMA, "output_logits_soft_cap": 3.0, "attn_scores_soft_cap": 5.0},
+        "llama, folded": {**_LLAMA, "normalization_type": "RMSPre"},
+    }.items()
+}
+# What folding norms and centring weights makes of each.
+_COMPATIBLE = tuple(f"{name}, compatible" for name in _BRIDGES)
+FAMILIES = (*_BRIDGES, *_COMPATIBLE, *_NATIVE) if TL_MAJOR >= 4 else tuple(_HOOKED)
 
 
 def family_model(name, seed=0):
     """A model of one of `FAMILIES`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return _bridge(*_BRIDGES[name]) if TL_MAJOR >= 4 else _hooked(_HOOKED[name])
+        if TL_MAJOR < 4:
+            return _hooked(_HOOKED[name])
+        if name in _NATIVE:
+            return _native(_NATIVE[name])
+        model = _bridge(*_BRIDGES[name.removesuffix(", compatible")])
+        if name in _COMPATIBLE:
+            model.enable_compatibility_mode(disable_warnings=True)
+        return model
 
 
 def _bridge(config_name, settings):
@@ -108,6 +132,14 @@ def _bridge(config_name, settings):
         model.save_pretrained(folder)
         tokenizer().save_pretrained(folder)
         return TransformerBridge.boot_transformers(folder, device="cpu")
+
+
+def _native(settings):
+    from transformer_lens.model_bridge import TransformerBridge
+
+    model = TransformerBridge.boot_native(dict(settings))
+    noisy(model.original_model)
+    return model
 
 
 def _hooked(settings):

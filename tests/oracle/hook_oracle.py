@@ -25,6 +25,8 @@ HOOKS = {
 
 def logit_diff(logits, answers):
     final = logits[:, -1]
+    if final.dtype.itemsize < 4:  # a difference of half numbers would be rounded again
+        final = final.float()
     return (final.gather(1, answers[:, :1]) - final.gather(1, answers[:, 1:]))[:, 0]
 
 

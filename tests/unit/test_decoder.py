@@ -66,6 +66,17 @@ def test_it_agrees_with_the_model(styled, tokens):
         assert difference(ours, styled(tokens[0]), 2) is None
 
 
+def test_other_weights_are_not_joined_with_those_before(styled, tokens):
+    weights = borrow(styled)
+    before = Decoder(weights).run(tokens[0]).logits()
+    first, *others = weights.layers
+    attn = dataclasses.replace(first.attn, W_Q=2 * first.attn.W_Q.clone())
+    layers = (dataclasses.replace(first, attn=attn), *others)
+    other = Decoder(dataclasses.replace(weights, layers=layers))
+    assert_close(attn.all_q, 2 * first.attn.all_q)
+    assert not torch.allclose(other.run(tokens[0]).logits(), before)
+
+
 @pytest.mark.parametrize("kind", ["resid_pre", "resid_mid", "resid_post"])
 def test_resuming_from_what_was_captured_gives_the_same_run(styled, tokens, kind):
     decoder = Decoder.of(styled)

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "patchwidget"
 # From the words down to what people touch.
 ROOMS = (
     "nodes",
+    "padding",
     "pairs",
     "sources",
     "grids",
@@ -20,6 +21,7 @@ ROOMS = (
     "decoder",
     "hooks",
     "runs",
+    "finite",
     "engines",
     "watch",
     "attention",
