@@ -62,7 +62,8 @@ def double(engine):
             return type(part)(
                 **{
                     name: convert(getattr(part, name))
-                    for name in part.__dataclass_fields__
+                    for name, field in part.__dataclass_fields__.items()
+                    if field.init
                 }
             )
         return part

@@ -7,10 +7,12 @@ import importlib
 import io
 import time
 import warnings
+from unittest import mock
 
 import pytest
 import torch
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Head, Node, PatchStudy
@@ -23,6 +25,18 @@ from patchwidget.hooks import HookedModel
 @pytest.fixture(scope="module", params=STYLES)
 def model(request):
     return random_model(request.param, n_layers=3)
+
+
+def never_asked(study):
+    """The model's own products are no part of a sweep's."""
+    return mock.patch.object(study._watch, "_ask_model", return_value=None)
+
+
+@pytest.fixture
+def quiet(model, tokens):
+    study = PatchStudy(model, *tokens)
+    with never_asked(study):
+        yield study
 
 
 @pytest.fixture(scope="module")
@@ -114,38 +128,41 @@ def test_a_metric_that_raises_names_its_node(model, tokens):
 # ---- what is skipped --------------------------------------------------------------------
 
 
-class Rows:
-    """Counts the token rows that pass through a decoder's products."""
+class Products(TorchDispatchMode):
+    """Sees every product with a weight matrix, as it is made."""
 
-    def __init__(self, monkeypatch):
-        from patchwidget.decoder import blocks
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
 
-        self.seen = []
-        real = blocks.affine
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        factors = {"aten::mm": args[0:2]}.get(func._schema.name, args[1:3])
+        if func._schema.name in ("aten::mm", "aten::addmm", "aten::addmm_"):
+            (n, k), (_, m) = (factor.shape for factor in factors)
+            self.shapes.append((n, k, m))
+        return func(*args, **(kwargs or {}))
 
-        def affine(values, weight, bias):
-            self.seen.append(values.numel() // values.shape[-1])
-            return real(values, weight, bias)
-
-        monkeypatch.setattr(blocks, "affine", affine)
-
-    def largest(self):
-        return max(self.seen, default=0)
-
-
-def test_positions_before_the_change_are_not_computed(model, tokens, monkeypatch):
-    study = PatchStudy(model, *tokens)
-    rows = Rows(monkeypatch)
-    study.exact([Node("resid_pre", 1, pos=5)])
-    assert rows.largest() == 3 * 2, "two positions of three pairs"
-    rows.seen.clear()
-    study.exact([Head(1, 1)])
-    assert rows.largest() == 3 * 5, "from the first differing token on"
+    @property
+    def rows(self):
+        return [n for n, _, _ in self.shapes]
 
 
-def test_what_cannot_matter_is_not_run_at_all(model, tokens, monkeypatch):
-    study = PatchStudy(model, *tokens)
-    rows = Rows(monkeypatch)
+def products_of(study, nodes):
+    with Products() as seen:
+        found = study.exact(nodes)
+    return seen, found
+
+
+def test_positions_before_the_change_are_not_computed(quiet):
+    seen, _ = products_of(quiet, [Node("resid_pre", 1, pos=5)])
+    assert max(seen.rows) == 3 * 2, "two positions of three pairs"
+    seen, _ = products_of(quiet, [Head(1, 1)])
+    assert max(seen.rows) == 3 * 5, "from the first differing token on"
+    seen, _ = products_of(quiet, [Node("resid_pre", 1, pos=p) for p in (3, 4, 6)])
+    assert max(seen.rows) == 3 * (4 + 3 + 1), "each from its own position on"
+
+
+def test_what_cannot_matter_is_not_run_at_all(quiet):
     nodes = [
         Node("resid_pre", 2, pos=0),  # before the first difference
         Node("z", 2, head=1, pos=3),  # in the last layer only the last position is read
@@ -153,20 +170,16 @@ def test_what_cannot_matter_is_not_run_at_all(model, tokens, monkeypatch):
         Node("mlp_out", 2, pos=4),
         Node("q", 2, head=0, pos=4),
     ]
-    found = study.exact(nodes)
+    seen, found = products_of(quiet, nodes)
     assert not any(bool(effect.raw.any()) for effect in found.values())
-    # A query's change is seen to be idle only when the head has been recomputed.
-    assert rows.largest() == 0
-    assert study.cost([Node("resid_pre", 1, pos=0)]).patches == 0
+    assert seen.rows == []
+    assert quiet.cost([Node("resid_pre", 1, pos=0)]).patches == 0
 
 
-def test_the_last_layer_computes_the_position_that_is_read(model, tokens, monkeypatch):
-    study = PatchStudy(model, *tokens)
-    rows = Rows(monkeypatch)
-    study.exact([Node("resid_post", 1, pos=3)])
-    mlp = [n for n in rows.seen if n == 3]
-    assert len(mlp) >= 3, "query, output and both MLP products for one position"
-    assert rows.largest() == 3 * 4, "keys and values for all that changed"
+def test_the_last_layer_computes_the_position_that_is_read(quiet):
+    seen, _ = products_of(quiet, [Node("resid_post", 1, pos=3)])
+    assert seen.rows.count(3 * 4) == 2, "keys and values of all that changed"
+    assert set(seen.rows) == {3 * 4, 3}, "the rest at one position"
 
 
 # ---- how much at once -------------------------------------------------------------------
@@ -274,17 +287,9 @@ def test_cost_counts_the_products_that_are_made(tokens, monkeypatch):
     study = PatchStudy(model, *tokens)
     node = Node("mlp_out", 0, pos=2)
     cost = study.cost([node])
-    from patchwidget.decoder import blocks
-
-    made = []
-    real = blocks.affine
-
-    def affine(values, weight, bias):
-        made.append(values.numel() * weight.shape[1])
-        return real(values, weight, bias)
-
-    monkeypatch.setattr(blocks, "affine", affine)
-    study.exact([node])
+    with never_asked(study), Products() as seen:
+        study.exact([node])
+    made = [n * k * m for n, k, m in seen.shapes]
     n_pairs, d_model = 3, study._runs.engine.weights.W_U.shape[0]
     queries = study._runs.engine.weights.layers[0].attn.W_Q.numel() // d_model
     after = [3, 4, 5, 6, 7]  # positions seen from 2, 3, ... on; the last layer asks one
