@@ -5,7 +5,7 @@
 #   make test-long     the long tests, and every supported kernel
 #   make lab           JupyterLab on the checkout
 #   make check         linters and types     (test-py test-tl2 test-js test-browser: one part each)
-#   make bench         measured times
+#   make bench         measured times   (BENCH=test_sweeps.py: of one file)
 #   make lock          resolve the lock files again
 #   make clean         remove what the targets made
 
@@ -17,6 +17,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 LAB_FLAGS ?=
 PYTEST_FLAGS ?=
+BENCH ?=
 # The processor build of this release has no CUDA packages behind it.
 TORCH := torch==2.13.0
 KERNELS := 7.3.0 6.31.0
@@ -113,7 +114,7 @@ check: .venv/installed
 	.venv/bin/mypy
 
 bench: .venv/installed $(BUNDLE) chromium
-	@.venv/bin/python -m pytest tests/benchmarks -m "" -s $(PYTEST_FLAGS)
+	@.venv/bin/python -m pytest tests/benchmarks/$(BENCH) -m "" -s $(PYTEST_FLAGS)
 
 # ---- housekeeping ---------------------------------------------------------------------
 

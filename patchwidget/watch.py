@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from time import monotonic
 from typing import Any, cast
 
@@ -13,9 +12,9 @@ from patchwidget.decoder import difference
 from patchwidget.engines import fingerprint, refuse_dropout
 from patchwidget.runs import Runs, computing
 
-# Running the model costs as much as a patch or two: it may take a fiftieth of the time.
+# Running the model costs as much as a patch or two: it may take a hundredth of the time.
 ASK_MODEL_EVERY_S = 2.0
-_SHARE = 0.02
+_SHARE = 0.01
 _SAMPLES = 32
 
 
@@ -35,7 +34,7 @@ class Watch:
         self._numbers = self._sampled()
         self._logits = cast("Tensor", runs.base.witness)  # `engines.captured` asked
         self._tokens = runs.base_tokens[: len(self._logits)]
-        self._ask_at = -inf
+        self._ask_at = monotonic() + ASK_MODEL_EVERY_S  # it was asked just now
 
     def check(self) -> None:
         """Refuse to go on with a model that changed.

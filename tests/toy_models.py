@@ -62,10 +62,10 @@ def random_model(
         return make(style, **shape)
 
 
-def noisy(model):
+def noisy(model, scale=0.2):
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
+            parameter.add_(scale * torch.randn_like(parameter))
     return model
 
 

@@ -93,15 +93,14 @@ def attended(
     q, k = rotate(attn, q, attn.q_norm, first), rotate(attn, k, attn.k_norm)
     heads = (q, spread(k, q.shape[2]), spread(v, q.shape[2]))
     queries, keys, values = (part.transpose(1, 2) for part in heads)
-    # Written out, since torch's own causal mask starts at the first query and key.
-    plain = first == 0 and attn.window is None
+    mask = None
+    # Torch's own causal mask starts at the first query and key.
+    is_plain = first == 0 and attn.window is None
+    if not is_plain:
+        hidden = _hidden(attn, queries, keys, first)
+        mask = queries.new_zeros(hidden.shape).masked_fill(hidden, float("-inf"))
     z = functional.scaled_dot_product_attention(
-        queries,
-        keys,
-        values,
-        None if plain else ~_hidden(attn, queries, keys, first),
-        is_causal=plain,
-        scale=attn.scale,
+        queries, keys, values, mask, is_causal=is_plain, scale=attn.scale
     )
     return z.transpose(1, 2)
 

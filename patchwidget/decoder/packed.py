@@ -124,9 +124,8 @@ class Packed:
         read: int | None,
     ) -> Tensor:
         """Values z of the asking rows, `[R, H * d_head]`."""
-        k = self._whole("k", layer, blocks.project(normal, attn.all_k, attn.b_K))
-        v = self._whole("v", layer, blocks.project(normal, attn.all_v, attn.b_V))
-        q = blocks.project(asking, attn.all_q, attn.b_Q)
+        q, k, v = _projected(attn, normal, asking)
+        k, v = self._whole("k", layer, k), self._whole("v", layer, v)
         # Where queries lie evenly, they need not be put among those of the base run.
         first = self.first if read is None else read
         if first is not None:
@@ -149,6 +148,24 @@ class Packed:
         after = (self.copies, len(base), self.n_pos - self.first)
         whole[:, :, self.first :] = torch.unflatten(rows, 0, after)
         return whole.flatten(0, 1)
+
+
+def _projected(
+    attn: Attention, normal: Tensor, asking: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Q of the asking rows, k and v of all, `[R, H, d_head]`."""
+    weight = attn.adjacent_qkv if asking is normal else None
+    biases = attn.b_Q, attn.b_K, attn.b_V
+    if weight is not None:
+        together = (normal @ weight).add_(torch.cat(biases).flatten())
+        heads = torch.unflatten(together, -1, (-1, attn.b_Q.shape[1]))
+        q, k, v = torch.split(heads, [len(bias) for bias in biases], 1)
+        return q, k, v
+    return (
+        blocks.project(asking, attn.all_q, attn.b_Q),
+        blocks.project(normal, attn.all_k, attn.b_K),
+        blocks.project(normal, attn.all_v, attn.b_V),
+    )
 
 
 def _add(

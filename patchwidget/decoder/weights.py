@@ -132,6 +132,23 @@ class Attention:
         """`W_O` of all heads one below the other, `[H * d_head, d]`."""
         return self._joined("o", self.W_O, _one_below_the_other)
 
+    @property
+    def adjacent_qkv(self) -> Tensor | None:
+        """`all_q`, `all_k` and `all_v` side by side, if the model keeps them so."""
+        parts = self.all_q, self.all_k, self.all_v
+        row, one = parts[0].stride()
+        start = parts[0].storage_offset()
+        for part in parts:
+            same = (
+                part.untyped_storage().data_ptr()
+                == parts[0].untyped_storage().data_ptr()
+            )
+            if not same or part.stride() != (row, 1) or part.storage_offset() != start:
+                return None
+            start += part.shape[1]
+        width = start - parts[0].storage_offset()
+        return parts[0].as_strided((len(parts[0]), width), (row, one))
+
     def _joined(
         self, name: str, weight: Tensor, join: Callable[[Tensor], Tensor]
     ) -> Tensor:
