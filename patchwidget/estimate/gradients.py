@@ -9,8 +9,9 @@ from patchwidget.hooks import LogitsReadout
 from patchwidget.runs import Activations, Runs, computing
 
 # How far towards the source run's logits a metric is asked for its slope again, and by
-# how much a slope must grow on that way to have been none.
-_AHEAD, _FAR_STEEPER = 0.1, 1e3
+# how much a slope must grow on that way to have been none. A small step, since the slope
+# of a small probability grows too, by its own size at most where logits move by 1.
+_AHEAD, _FAR_STEEPER = 0.01, 1e3
 
 
 def base_gradients(runs: Runs) -> Activations:

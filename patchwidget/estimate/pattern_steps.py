@@ -13,7 +13,8 @@ the change of its score, and the rest keeps its proportions. The effect of a row
     (new weight - old weight) * (g at the key - mean of g over the rest)
 
 with g the gradient at the pattern. This takes O(T^2) a head. It is evaluated so that a
-weight which has rounded to 1, where a fix matters most, loses nothing.
+weight which has rounded to 1, where a fix matters most, loses nothing. Scores are taken
+in double precision: single rounds a score of 50 by 4e-6, and so its effect by as much.
 """
 
 from __future__ import annotations
@@ -37,20 +38,22 @@ def pattern_step(runs: Runs, kind: str, by: str | None, layer: int) -> Step:
     if kind not in ("q", "k"):
         return node_step(runs, kind, by, layer)
     attn = cast("Decoder", runs.engine).weights.layers[layer].attn
-    q, k = (_wide(runs.base.values[site, layer]) for site in ("q", "k"))
-    patched = _wide(runs.source.values[kind, layer])
-    base = blocks.score(attn, q, k)
+    q, k = (runs.base.values[site, layer] for site in ("q", "k"))
+    patched = runs.source.values[kind, layer]
+    base = _score(attn, q, k)
+    dtype = torch.promote_types(q.dtype, torch.float32)
     if kind == "q":
-        return _row_step(base, blocks.score(attn, patched, k), by)
-    moved = blocks.score(attn, q, patched)
+        return _row_step(base, _score(attn, patched, k), by, dtype=dtype)
+    moved = _score(attn, q, patched)
     if by is None:
-        return _row_step(base, moved, by, attn.group)
-    return _key_step(attn, base, moved)
+        return _row_step(base, moved, by, attn.group, dtype=dtype)
+    return _key_step(attn, base, moved, dtype)
 
 
-def _wide(vectors: Tensor) -> Tensor:
-    """Half precision would round nearly every large weight to 1."""
-    return vectors.float() if vectors.dtype.itemsize < 4 else vectors
+def _score(attn: Attention, q: Tensor, k: Tensor) -> Tensor:
+    # Apple's devices have no double precision.
+    dtype = torch.float32 if q.device.type == "mps" else torch.float64
+    return blocks.score(attn, q.to(dtype), k.to(dtype))
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class RowStep:
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
-        rows = (self.change * _from_largest(gradient, self.largest)).sum(-1)
+        gradient = _from_largest(gradient.to(self.change.dtype), self.largest)
+        rows = (self.change * gradient).sum(-1)
         if self.by == "pos":
             return rows.transpose(1, 2)
         return _grouped(rows.sum(-1), self.group)
@@ -85,21 +89,21 @@ class KeyStep:
     Attributes:
         pattern: the old weights `[B, H, dest, src]`.
         change: of each weight when the key it looks at is patched, and no other.
-        largest: each row's largest old weight, `[B, H, dest, 1]`.
         others: the old row without its largest weight, scaled to sum to 1 again.
+        largest: each row's largest old weight, `[B, H, dest, 1]`.
         group: query heads that share a key head.
     """
 
     site: ClassVar[str] = "pattern"
     pattern: Tensor
     change: Tensor
-    largest: Tensor
     others: Tensor
+    largest: Tensor
     group: int
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
-        gradient = _from_largest(gradient, self.largest)
+        gradient = _from_largest(gradient.to(self.change.dtype), self.largest)
         rows = self.change * (gradient - self._mean_of_rest(gradient))
         return _grouped(rows.sum(-2), self.group).transpose(1, 2)
 
@@ -113,19 +117,25 @@ class KeyStep:
         return mean.scatter(-1, self.largest, of_largest)
 
 
-def _row_step(base: Tensor, moved: Tensor, by: str | None, group: int = 1) -> RowStep:
-    largest = base.argmax(-1, keepdim=True)
-    return RowStep(by, moved.softmax(-1) - base.softmax(-1), largest, group)
+def _row_step(
+    base: Tensor, moved: Tensor, by: str | None, group: int = 1, *, dtype: torch.dtype
+) -> RowStep:
+    change = moved.softmax(-1) - base.softmax(-1)
+    return RowStep(by, change.to(dtype), base.argmax(-1, keepdim=True), group)
 
 
-def _key_step(attn: Attention, base: Tensor, moved: Tensor) -> KeyStep:
+def _key_step(
+    attn: Attention, base: Tensor, moved: Tensor, dtype: torch.dtype
+) -> KeyStep:
     pattern, largest = base.softmax(-1), base.argmax(-1, keepdim=True)
     without = base.scatter(-1, largest, _UNSEEN)
     rise = (moved - base).masked_fill(base == _UNSEEN, 0.0)
     change = _sigmoid_step(_odds(base, pattern, largest, without), rise)
     # A row that sees one key alone has no others.
     others = without.softmax(-1).masked_fill(without == _UNSEEN, 0.0)
-    return KeyStep(pattern, change, largest, others, attn.group)
+    return KeyStep(
+        pattern.to(dtype), change.to(dtype), others.to(dtype), largest, attn.group
+    )
 
 
 def _odds(base: Tensor, pattern: Tensor, largest: Tensor, without: Tensor) -> Tensor:
