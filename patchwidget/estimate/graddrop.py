@@ -9,6 +9,10 @@ cut (AtP*, arXiv 2403.00745, eq. 11):
 
 The divisor is L - 1 since a node has no gradient at all while its own layer is cut: a
 node that acts only directly is counted L - 1 times. The sizes carry no sign.
+
+One that acts only through a single later layer is counted L - 2 times, through one chain
+of n layers L - 1 - n times: in shallow models such nodes come out too small, and with
+two layers as 0. Use it for a ranking beside `atp`, not for the size of an effect.
 """
 
 from __future__ import annotations
