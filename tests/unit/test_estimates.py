@@ -102,6 +102,14 @@ def test_identical_prompts_change_exactly_nothing(deep, method):
             assert torch.equal(raw, torch.zeros_like(raw))
 
 
+def test_identical_prompts_need_no_slope(deep, method):
+    """That nothing has an effect is right there, whatever the gradient."""
+    clean, _, _ = random_tokens(2, 5)
+    study = PatchStudy(deep, clean, clean, metric=lambda x: (x[:, -1, 0] - 1000).relu())
+    raw = study.estimate("z", method).raw
+    assert torch.equal(raw, torch.zeros_like(raw))
+
+
 @pytest.mark.parametrize("metric", ["logit_diff", "logprob", "prob", "kl"])
 @pytest.mark.parametrize("direction", ["denoising", "noising"])
 def test_every_metric_gives_numbers(deep, method, metric, direction):
