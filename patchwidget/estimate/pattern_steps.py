@@ -63,16 +63,19 @@ class RowStep:
     Attributes:
         by: `"pos"` for the query of one position, None for all positions together.
         change: new minus old pattern, `[B, H, dest, src]`.
+        largest: each row's largest old weight, `[B, H, dest, 1]`.
         group: query heads of one node: 1, or those that share a key head.
     """
 
     site: ClassVar[str] = "pattern"
     by: str | None
     change: Tensor
+    largest: Tensor
     group: int
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
+        gradient = _from_largest(gradient.to(self.change.dtype), self.largest)
         rows = (self.change * gradient).sum(-1)
         if self.by == "pos":
             return rows.transpose(1, 2)
@@ -100,6 +103,7 @@ class KeyStep:
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
+        gradient = _from_largest(gradient.to(self.change.dtype), self.largest)
         rows = self.change * (gradient - self._mean_of_rest(gradient))
         return _grouped(rows.sum(-2), self.group).transpose(1, 2)
 
@@ -117,7 +121,7 @@ def _row_step(
     base: Tensor, moved: Tensor, by: str | None, group: int = 1, *, dtype: torch.dtype
 ) -> RowStep:
     change = moved.softmax(-1) - base.softmax(-1)
-    return RowStep(by, change.to(dtype), group)
+    return RowStep(by, change.to(dtype), base.argmax(-1, keepdim=True), group)
 
 
 def _key_step(
@@ -149,6 +153,15 @@ def _sigmoid_step(odds: Tensor, rise: Tensor) -> Tensor:
     high, low = torch.maximum(odds, later), torch.minimum(odds, later)
     size = -torch.expm1(-rise.abs()) * high.sigmoid() * (-low).sigmoid()
     return rise.sign() * size
+
+
+def _from_largest(gradient: Tensor, largest: Tensor) -> Tensor:
+    """The gradient less its value at each row's largest weight.
+
+    The changes of a row add up to 0, so what all its keys share has no effect: taken
+    away first, it leaves no rounding behind either.
+    """
+    return gradient - gradient.gather(-1, largest)
 
 
 def _grouped(heads: Tensor, group: int) -> Tensor:
