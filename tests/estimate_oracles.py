@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 import torch
 
 from patchwidget.decoder import Decoder, blocks
-from patchwidget.runs import Runs, capture
+from patchwidget.runs import capture
 
 
 def cast(part, dtype):
@@ -21,7 +21,8 @@ def cast(part, dtype):
     if isinstance(part, tuple):
         return tuple(cast(each, dtype) for each in part)
     if is_dataclass(part):
-        names = [each.name for each in fields(part)]
+        # Not what it keeps for itself: joined copies of its weights.
+        names = [each.name for each in fields(part) if not each.name.startswith("_")]
         return type(part)(**{name: cast(getattr(part, name), dtype) for name in names})
     return part
 
@@ -32,14 +33,10 @@ def double(part):
 
 def on_engine(runs, engine):
     """The same study on another engine."""
-    return Runs(
-        engine,
-        runs.pairs,
-        capture(engine, runs.pairs.clean),
-        capture(engine, runs.pairs.corrupted),
-        runs.direction,
-        runs.metric_like,
+    clean, corrupted = (
+        capture(engine, tokens) for tokens in (runs.pairs.clean, runs.pairs.corrupted)
     )
+    return replace(runs, engine=engine, clean=clean, corrupted=corrupted)
 
 
 def in_double(runs):

@@ -55,7 +55,7 @@ def grid_of(
         kind,
         torch.stack(list(layers), dim=1),
         by=by,
-        scale=runs.scale,
+        scale=runs.unit,
         method=method,
         direction=runs.direction,
         metric=runs.metric.name,

@@ -8,7 +8,7 @@ from torch import Tensor
 from patchwidget.hooks import LogitsReadout
 from patchwidget.runs import Activations, Runs, computing
 
-# How far towards the source run's logits a metric is asked for its slope again, and by
+# By what share logits are stretched before a metric is asked for its slope again, and by
 # how much a slope must grow on that way to have been none. A small step, since the slope
 # of a small probability grows too, by its own size at most where logits move by 1.
 _AHEAD, _FAR_STEEPER = 0.01, 1e3
@@ -27,16 +27,17 @@ def base_gradients(runs: Runs) -> Activations:
     change = runs.source.values[place] - runs.base.values[place]
     predicted = (gradients[place] * change).abs().sum()
     actual = (runs.scale.source - runs.scale.base).abs().sum()
-    if change.any() and predicted <= actual / _FAR_STEEPER:
+    # What an ablation changes in all is not known: then the metric is always asked.
+    doubtful = runs.ablation is not None or predicted <= actual / _FAR_STEEPER
+    if change.any() and doubtful:
         _refuse_no_slope(runs, flat=not gradients[place].any())
     return gradients
 
 
 def _refuse_no_slope(runs: Runs, *, flat: bool) -> None:
     """Refuse a metric with a turning point at the base run, or none of whose slope is left."""
-    base, source = (run.readout.logits().float() for run in (runs.base, runs.source))
-    here = _slope(runs, base)
-    ahead = _slope(runs, base + _AHEAD * (source - base))
+    base = runs.base.readout.logits().float()
+    here, ahead = _slope(runs, base), _slope(runs, base * (1 + _AHEAD))
     start = (
         f"the gradient of metric {runs.metric.name} vanishes on the base run, so every "
         "first-order estimate would be 0 whatever the effects are: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from estimate_oracles import (
@@ -20,7 +22,7 @@ from toy_models import random_tokens
 
 from patchwidget import Node, PatchStudy, exact
 from patchwidget.estimate import METHODS, atp, atp_qk, atp_star, graddrop
-from patchwidget.runs import Capture, Runs
+from patchwidget.runs import Capture
 
 QK = [("q", None), ("q", "pos"), ("k", None), ("k", "pos")]
 # Fully visible rows, rows whose window is full, and an odd number of positions.
@@ -127,21 +129,12 @@ def nearby(runs, step):
     clean, corrupted = (
         (source, runs.base) if runs.direction == "denoising" else (runs.base, source)
     )
-    return Runs(
-        runs.engine, runs.pairs, clean, corrupted, runs.direction, runs.metric_like
-    )
+    return replace(runs, clean=clean, corrupted=corrupted)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_identical_runs_have_exactly_no_effects(runs, method):
-    same = Runs(
-        runs.engine,
-        runs.pairs,
-        runs.base,
-        runs.base,
-        runs.direction,
-        runs.metric_like,
-    )
+    same = replace(runs, clean=runs.base, corrupted=runs.base)
     for kind, by in SUMMED:
         if (kind, 0) in runs.base.values:
             raw = METHODS[method](same, kind, by).raw

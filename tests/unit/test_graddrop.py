@@ -158,7 +158,7 @@ def test_direct_and_indirect_effects_do_not_cancel():
         capture(engine, pairs.clean),
         capture(engine, pairs.corrupted),
         "denoising",
-        "logit_diff",
+        {"logit_diff": "logit_diff"},
     )
     plain, dropped = atp(runs, "neuron"), graddrop(runs, "neuron")
     # The step is 3 - 8 = -5. Cut layer 1: -5 is left; cut layer 2: the two cancel again.
