@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import torch
 
+from patchwidget import exact
 from patchwidget.decoder import Decoder, blocks
 from patchwidget.runs import capture
 
@@ -62,6 +63,16 @@ def linear_at_the_end(runs):
     )
     weights = replace(weights, layers=(*layers, last), ln_final=None, soft_cap=None)
     return on_engine(runs, Decoder(weights))
+
+
+def exact_effects(runs, nodes):
+    """Raw change of the metric `[B]` when each node is really patched."""
+    steps = exact.readings(exact.Swap.of(runs), [(node,) for node in nodes])
+    return {
+        reading.patch[0]: reading.values[runs.metric.name] - runs.scale.base
+        for found in steps
+        for reading in found
+    }
 
 
 def through_softmax(runs, node, gradient):

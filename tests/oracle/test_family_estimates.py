@@ -8,6 +8,7 @@ import pytest
 import torch
 from estimate_oracles import (
     SUMMED,
+    exact_effects,
     gradients_with_cut,
     in_double,
     linear_at_the_end,
@@ -20,7 +21,7 @@ from family_models import FAMILIES, family_model
 from torch.testing import assert_close
 from toy_models import random_tokens
 
-from patchwidget import Node, PatchStudy, exact
+from patchwidget import Node, PatchStudy
 from patchwidget.estimate import METHODS, atp, atp_qk, atp_star, graddrop
 from patchwidget.runs import Capture
 
@@ -89,12 +90,12 @@ def test_fixed_estimates_are_exact_where_what_follows_is_linear(runs, kind, by):
     last = linear.extent.n_layers - 1
     nodes = [n for n in linear.extent.nodes(kind, by) if n.layer == last]
     fixed, plain = atp_qk(linear, kind, by), atp(linear, kind, by)
-    worst = 0.0
-    for step in exact.steps(linear, nodes):
-        for effect in step.found:
-            cell = (slice(None), *effect.node.cell)
-            assert_close(fixed.raw[cell], effect.raw, rtol=1e-9, atol=1e-12)
-            worst = max(worst, float((plain.raw[cell] - effect.raw).abs().max()))
+    worst, effects = 0.0, exact_effects(linear, nodes)
+    assert set(effects) == set(nodes)
+    for node, effect in effects.items():
+        cell = (slice(None), *node.cell)
+        assert_close(fixed.raw[cell], effect, rtol=1e-9, atol=1e-12)
+        worst = max(worst, float((plain.raw[cell] - effect).abs().max()))
     assert worst > 1e-4, "plain AtP is not exact"
 
 
@@ -103,12 +104,11 @@ def test_atp_of_a_cut_through_a_linear_end_adds_up_to_all_of_the_change(double_r
     last = linear.extent.n_layers - 1
     whole = linear.scale.source - linear.scale.base
     assert_close(atp(linear, "resid_post").raw[:, last].sum(1), whole)
-    for method in (atp, atp_qk):
-        grid = method(linear, "z", "pos")
-        for step in exact.steps(linear, [n for n in grid.nodes() if n.layer == last]):
-            for effect in step.found:
-                estimate = grid.raw[(slice(None), *effect.node.cell)]
-                assert_close(estimate, effect.raw, rtol=1e-9, atol=1e-12)
+    nodes = [n for n in linear.extent.nodes("z", "pos") if n.layer == last]
+    grid = atp(linear, "z", "pos")
+    for node, effect in exact_effects(linear, nodes).items():
+        estimate = grid.raw[(slice(None), *node.cell)]
+        assert_close(estimate, effect, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "by"), QK)

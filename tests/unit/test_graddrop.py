@@ -92,7 +92,7 @@ class CountingDecoder(Decoder):
 @pytest.mark.parametrize("method", SIZES)
 @pytest.mark.parametrize("n_layers", [2, 3, 5])
 def test_all_cuts_take_half_of_a_backward_a_layer(method, n_layers):
-    model = random_model(STYLES[-1], n_layers=n_layers, n_heads=1)
+    model = random_model(STYLES[-1], n_layers=n_layers, n_heads=3)
     study = PatchStudy(model, *random_tokens(2, 4, differ=(1,)))
     engine = CountingDecoder(study._runs.engine.weights)
     counts = engine.count()
