@@ -229,3 +229,18 @@ def test_unknown_values_stay_unknown_in_both_means():
     grid = Grid("z", torch.tensor([[[float("nan"), 1.0]], [[1.0, -1.0]]]))
     assert grid.mean_abs.isnan().tolist() == [[True, False]]
     assert len(grid.top(2, mean_abs=True)) == 1
+
+
+def test_an_ablation_has_estimates_too(deep, method):
+    """Without another run effects are raw changes, and a flat metric is still refused."""
+    clean, _, answers = random_tokens(2, 5)
+    study = PatchStudy(deep, clean, answers=answers, source="zero")
+    grid = study.estimate("z", method)
+    assert grid.scale is None
+    assert grid.values.isfinite().all()
+    assert float(grid.values.abs().max()) > 1e-3
+    with torch.no_grad():
+        metric = kl_from(deep(clean))
+    flat = PatchStudy(deep, clean, metric=metric, source="zero")
+    with pytest.raises(ValueError, match="vanishes on the base run"):
+        flat.estimate("z", method)
