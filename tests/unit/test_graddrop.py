@@ -10,7 +10,14 @@ from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy
 from patchwidget.decoder import Decoder
-from patchwidget.decoder.weights import ACTIVATIONS, Attention, Layer, Mlp, Weights
+from patchwidget.decoder.weights import (
+    ACTIVATIONS,
+    IN_PLACE,
+    Attention,
+    Layer,
+    Mlp,
+    Weights,
+)
 from patchwidget.estimate import atp, atp_qk, atp_star, graddrop
 from patchwidget.pairs import TokenPairs
 from patchwidget.runs import Runs, capture
@@ -129,7 +136,14 @@ def canceller():
     def mlp(reads, writes, sign):
         W_in, W_out = torch.zeros(3, 1), torch.zeros(1, 3)
         W_in[reads], W_out[:, writes] = 1.0, sign
-        return Mlp(W_in, torch.zeros(1), W_out, zero, ACTIVATIONS["relu"])
+        return Mlp(
+            W_in,
+            torch.zeros(1),
+            W_out,
+            zero,
+            act=ACTIVATIONS["relu"],
+            act_in_place=IN_PLACE["relu"],
+        )
 
     layers = tuple(
         Layer(None, attn, None, mlp(*each))
