@@ -58,9 +58,38 @@ class Scale:
         return raw if self.value is None else self.normalise(raw)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a result takes to compute from nothing, in passes of all pairs together.
+
+    A run that is made again only to save memory counts once, and what kinds of the same
+    study share counts for each of them: so costs of methods can be compared.
+
+    Attributes:
+        forwards: full forward passes.
+        backwards: full backward passes; a backward through some layers is a fraction.
+
+    Example:
+        >>> Cost(forwards=2, backwards=1).passes
+        4.0
+    """
+
+    forwards: float
+    backwards: float
+
+    @property
+    def passes(self) -> float:
+        """All of it in forward passes; a backward does about the work of two."""
+        return float(self.forwards + 2 * self.backwards)
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """A value for every node of one kind.
+
+    Over the pairs there are two means: `values` keeps the sign, so that pairs may cancel;
+    `mean_abs` takes the size of each pair's effect first, as AtP* does (arXiv 2403.00745,
+    eq. 5), so that none cancels and a node with effects +1 and -1 is not overlooked.
 
     Attributes:
         kind: the kind of its nodes.
@@ -70,6 +99,9 @@ class Grid:
         method: `"exact"`, or the estimate's name.
         direction: `"denoising"` or `"noising"`.
         metric: the metric's name.
+        signed: False if the method gives sizes only (GradDrop, AtP*): then no value is
+            negative, and `values` and `mean_abs` are the same.
+        cost: what the whole grid takes; None where it was not counted.
 
     Example:
         >>> grid = Grid.from_tensor("z", torch.tensor([[0.1, -0.7], [0.4, 0.0]]))
@@ -84,6 +116,8 @@ class Grid:
     method: str = field(default="exact", kw_only=True)
     direction: str = field(default="denoising", kw_only=True)
     metric: str = field(default="metric", kw_only=True)
+    signed: bool = field(default=True, kw_only=True)
+    cost: Cost | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", kind_name(self.kind))
@@ -117,12 +151,24 @@ class Grid:
     @property
     def per_pair(self) -> Tensor:
         """Effects of each pair `[B, *axes]`; their mean over pairs is `values`."""
-        return self.raw if self.scale is None else self.scale.normalise(self.raw)
+        effects = self.raw if self.scale is None else self.scale.normalise(self.raw)
+        return effects if self.signed else effects.abs()
+
+    @property
+    def shown(self) -> Tensor:
+        """`per_pair`; where both runs have the same metric, the raw changes."""
+        effects = self.raw if self.scale is None else self.scale.shown(self.raw)
+        return effects if self.signed else effects.abs()
 
     @property
     def values(self) -> Tensor:
         """Mean effect over the pairs `[*axes]`, in TransformerLens' axis order."""
         return self.per_pair.mean(0)
+
+    @property
+    def mean_abs(self) -> Tensor:
+        """Mean over the pairs of the size of each one's effect `[*axes]`; see `values`."""
+        return self.per_pair.abs().mean(0)
 
     def __getitem__(self, node: Node | str) -> float:
         """Mean effect of one node, by itself or by its name."""
@@ -139,9 +185,14 @@ class Grid:
     def _node(self, cell: Sequence[int]) -> Node:
         return Node(self.kind, **dict(zip(self.axes, cell, strict=True)))
 
-    def top(self, k: int = 10) -> list[tuple[Node, float]]:
-        """The `k` nodes of largest absolute effect that are known, largest first."""
-        values = self.values
+    def top(self, k: int = 10, *, mean_abs: bool = False) -> list[tuple[Node, float]]:
+        """The `k` nodes of largest absolute effect that are known, largest first.
+
+        Args:
+            k: how many.
+            mean_abs: rank by `mean_abs`, not by the size of the mean over pairs.
+        """
+        values = self.mean_abs if mean_abs else self.values
         size = values.abs().nan_to_num(nan=-1.0).flatten()
         order = size.argsort(descending=True, stable=True)[: max(k, 0)].tolist()
         cells = [torch.unravel_index(torch.tensor(i), values.shape) for i in order]

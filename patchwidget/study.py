@@ -147,15 +147,19 @@ class PatchStudy:
     ) -> Grid:
         """Estimated effects of all nodes of a kind, from one backward for all kinds.
 
+        GradDrop and AtP* take more, for each kind: see the grid's `cost`.
+
         Args:
             kind: see `nodes.KINDS`.
-            method: `"atp"`.
+            method: `"atp"` (first order), `"atp_qk"` (queries and keys through the
+                softmax), `"graddrop"` (sizes, without cancellation of paths) or
+                `"atp_star"` (both).
             by: `"pos"` cuts heads by position, `"dest"` and `"dest_src"` patterns.
             metric: one of `metrics`; None is the first.
 
         Raises:
-            ValueError: if the kind or the method is unknown, or the metric cannot be
-                differentiated.
+            ValueError: if the kind or the method is unknown, the method does not give
+                that kind in this model, or the metric cannot be differentiated.
             RuntimeError: if the model changed since the study captured its runs.
         """
         if method not in METHODS:

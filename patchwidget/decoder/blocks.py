@@ -116,11 +116,16 @@ def attend(attn: Attention, q: Tensor, k: Tensor, first: int = 0) -> Tensor:
     Queries and keys are the nodes: neither normed nor rotated yet. Keys are there from
     position 0, queries `[N, Q, h, d_head]` from position `first`.
     """
+    return score(attn, q, k, first).softmax(-1)
+
+
+def score(attn: Attention, q: Tensor, k: Tensor, first: int = 0) -> Tensor:
+    """What `attend` takes the softmax of; -inf where a destination sees no source."""
     q, k = rotate(attn, q, attn.q_norm, first), rotate(attn, k, attn.k_norm)
     scores = torch.einsum("nihe,njhe->nhij", q, spread(k, q.shape[2])) * attn.scale
     scores = cap(scores, attn.soft_cap)
     hidden = _hidden(attn, q.transpose(1, 2), k.transpose(1, 2), first)
-    return scores.masked_fill(hidden, float("-inf")).softmax(-1)
+    return scores.masked_fill(hidden, float("-inf"))
 
 
 def _hidden(attn: Attention, queries: Tensor, keys: Tensor, first: int) -> Tensor:

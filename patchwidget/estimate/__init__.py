@@ -3,8 +3,16 @@
 from collections.abc import Callable
 
 from patchwidget.estimate.atp import atp
+from patchwidget.estimate.atp_qk import atp_qk
+from patchwidget.estimate.atp_star import atp_star
+from patchwidget.estimate.graddrop import graddrop
 from patchwidget.grids import Grid
 
-METHODS: dict[str, Callable[..., Grid]] = {"atp": atp}
+METHODS: dict[str, Callable[..., Grid]] = {
+    "atp": atp,
+    "atp_qk": atp_qk,
+    "graddrop": graddrop,
+    "atp_star": atp_star,
+}
 
-__all__ = ["METHODS", "atp"]
+__all__ = ["METHODS", "atp", "atp_qk", "atp_star", "graddrop"]

@@ -52,7 +52,7 @@ def _pair_records(study: PatchStudy) -> list[Record]:
 
 def grid_record(grid: Grid) -> Record:
     """One grid of mean effects, `[*axes]` as float32; raw changes without a scale."""
-    values = _shown(grid).mean(0)
+    values = grid.shown.mean(0)
     return {
         "kind": grid.kind,
         "by": grid.by,
@@ -63,14 +63,10 @@ def grid_record(grid: Grid) -> Record:
     }
 
 
-def _shown(grid: Grid) -> Tensor:
-    return grid.raw if grid.scale is None else grid.scale.shown(grid.raw)
-
-
 def shown_value(grid: Grid, node: Node) -> float:
     """The number of one node's cell."""
     cell: tuple[Any, ...] = (slice(None), *node.cell)
-    return float(_shown(grid)[cell].mean())
+    return float(grid.shown[cell].mean())
 
 
 def effect_record(effect: Effect, estimate: float | None) -> Record:

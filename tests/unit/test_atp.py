@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from estimate_oracles import double
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy, exact
-from patchwidget.decoder import Decoder, blocks
+from patchwidget.decoder import blocks
 from patchwidget.estimate import atp
 from patchwidget.nodes import KINDS
 from patchwidget.runs import Runs, capture
@@ -48,27 +49,6 @@ def metric_along(study, node, step):
         return value
 
     return runs.metric.values(double(runs.engine).run(runs.base_tokens, edit))[0]
-
-
-def double(engine):
-    """The same decoder in float64."""
-
-    def convert(part):
-        if isinstance(part, torch.Tensor):
-            return part.double()
-        if isinstance(part, tuple):
-            return tuple(map(convert, part))
-        if hasattr(part, "__dataclass_fields__"):
-            return type(part)(
-                **{
-                    name: convert(getattr(part, name))
-                    for name, field in part.__dataclass_fields__.items()
-                    if field.init
-                }
-            )
-        return part
-
-    return Decoder(convert(engine.weights))
 
 
 @pytest.mark.parametrize("direction", ["denoising", "noising"])

@@ -1,0 +1,19 @@
+"""AtP*: GradDrop with the QK fix (Kramár et al. 2024, arXiv 2403.00745).
+
+Queries and keys go exactly through the softmax, and direct and indirect effects do not
+cancel. What a patch does to a pattern does not depend on the cut: it is computed once.
+"""
+
+from __future__ import annotations
+
+from patchwidget.estimate.graddrop import Cuts, dropped
+from patchwidget.estimate.pattern_steps import pattern_step
+from patchwidget.grids import Grid
+from patchwidget.runs import Runs
+
+
+def atp_star(
+    runs: Runs, kind: str, by: str | None = None, *, cuts: Cuts = "layer"
+) -> Grid:
+    """Sizes of the effects of every node of a kind: see `graddrop`, its options and errors."""
+    return dropped(runs, kind, by, pattern_step, cuts=cuts, method="atp_star")

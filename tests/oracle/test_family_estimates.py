@@ -1,0 +1,208 @@
+"""The families in use: each estimate against what it stands for, worked out plainly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from estimate_oracles import (
+    SUMMED,
+    exact_effects,
+    gradients_with_cut,
+    in_double,
+    linear_at_the_end,
+    separate_cuts,
+    sharpened,
+    through_softmax,
+    writes,
+)
+from family_models import FAMILIES, family_model
+from torch.testing import assert_close
+from toy_models import random_tokens
+
+from patchwidget import Node, PatchStudy
+from patchwidget.estimate import METHODS, atp, atp_qk, atp_star, graddrop
+from patchwidget.runs import Capture
+
+QK = [("q", None), ("q", "pos"), ("k", None), ("k", "pos")]
+# Fully visible rows, rows whose window is full, and an odd number of positions.
+N_POS = 5
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def model(request):
+    return family_model(request.param)
+
+
+@pytest.fixture(scope="module", params=["denoising", "noising"])
+def runs(request, model):
+    tokens = random_tokens(2, N_POS, differ=(1, 3))
+    study = PatchStudy(model, *tokens, direction=request.param)
+    assert study.notice is None, "the decoder does the work"
+    return study._runs
+
+
+@pytest.fixture(scope="module")
+def double_runs(runs):
+    return in_double(runs)
+
+
+def brute_force(runs, kind, by, gradients):
+    """A grid `[B, *axes]` in float64, one node at a time."""
+    values = torch.zeros(
+        len(runs.base_tokens), *runs.extent.shape(kind, by), dtype=torch.float64
+    )
+    for node in runs.extent.nodes(kind, by):
+        gradient = gradients["pattern", node.layer]
+        values[(slice(None), *node.cell)] = through_softmax(runs, node, gradient)
+    return values
+
+
+def allowed(runs, by_position, together, by):
+    """1e-5 of the largest value of a head; the oracle itself knows no less than 1e-15.
+
+    Shapes `[B, layer, pos, head]` and `[B, layer, head]`.
+    """
+    step = max(float(runs.gradients["pattern", layer].abs().max()) for layer in (0, 1))
+    largest = torch.maximum(by_position.abs().amax(2), together.abs())
+    largest = (1e-5 * largest).clamp_min(1e-15 * step * runs.extent.n_pos)
+    return largest[:, :, None] if by == "pos" else largest
+
+
+@pytest.mark.parametrize("sharp", [1.0, 10.0, 30.0])
+@pytest.mark.parametrize("kind", ["q", "k"])
+def test_fixes_equal_brute_force(runs, kind, sharp):
+    runs = runs if sharp == 1.0 else sharpened(runs, sharp)
+    by_position = brute_force(runs, kind, "pos", runs.gradients)
+    together = brute_force(runs, kind, None, runs.gradients)
+    for by, expected in (("pos", by_position), (None, together)):
+        grid = atp_qk(runs, kind, by)
+        assert grid.raw.shape[1:] == runs.extent.shape(kind, by)
+        assert grid.raw.dtype == torch.float32
+        error = (grid.raw - expected).abs()
+        assert bool((error <= allowed(runs, by_position, together, by)).all()), by
+
+
+@pytest.mark.parametrize(("kind", "by"), QK)
+def test_fixed_estimates_are_exact_where_what_follows_is_linear(runs, kind, by):
+    linear = linear_at_the_end(in_double(runs))
+    last = linear.extent.n_layers - 1
+    nodes = [n for n in linear.extent.nodes(kind, by) if n.layer == last]
+    fixed, plain = atp_qk(linear, kind, by), atp(linear, kind, by)
+    worst, effects = 0.0, exact_effects(linear, nodes)
+    assert set(effects) == set(nodes)
+    for node, effect in effects.items():
+        cell = (slice(None), *node.cell)
+        assert_close(fixed.raw[cell], effect, rtol=1e-9, atol=1e-12)
+        worst = max(worst, float((plain.raw[cell] - effect).abs().max()))
+    assert worst > 1e-4, "plain AtP is not exact"
+
+
+def test_atp_of_a_cut_through_a_linear_end_adds_up_to_all_of_the_change(double_runs):
+    linear = linear_at_the_end(double_runs)
+    last = linear.extent.n_layers - 1
+    whole = linear.scale.source - linear.scale.base
+    assert_close(atp(linear, "resid_post").raw[:, last].sum(1), whole)
+    nodes = [n for n in linear.extent.nodes("z", "pos") if n.layer == last]
+    grid = atp(linear, "z", "pos")
+    for node, effect in exact_effects(linear, nodes).items():
+        estimate = grid.raw[(slice(None), *node.cell)]
+        assert_close(estimate, effect, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "by"), QK)
+def test_small_changes_are_first_order(double_runs, kind, by):
+    """A source a millionth of the way off: the fix is the plain estimate."""
+    near = nearby(double_runs, 1e-6)
+    plain, fixed = atp(near, kind, by).raw, atp_qk(near, kind, by).raw
+    assert float(plain.abs().max()) > 1e-12
+    assert_close(fixed, plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max()))
+
+
+def nearby(runs, step):
+    values = {
+        place: base + step * (runs.source.values[place] - base)
+        for place, base in runs.base.values.items()
+    }
+    source = Capture(values, runs.source.readout)
+    clean, corrupted = (
+        (source, runs.base) if runs.direction == "denoising" else (runs.base, source)
+    )
+    return replace(runs, clean=clean, corrupted=corrupted)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_identical_runs_have_exactly_no_effects(runs, method):
+    same = replace(runs, clean=runs.base, corrupted=runs.base)
+    for kind, by in SUMMED:
+        if (kind, 0) in runs.base.values:
+            raw = METHODS[method](same, kind, by).raw
+            assert torch.equal(raw, torch.zeros_like(raw)), kind
+
+
+@pytest.mark.parametrize(("kind", "by"), SUMMED)
+def test_graddrop_equals_separate_cuts_bit_for_bit(double_runs, kind, by):
+    if (kind, 0) not in double_runs.base.values:
+        pytest.skip("this family has no such kind")
+    fast = graddrop(double_runs, kind, by)
+    assert fast.raw.dtype == torch.float64
+    assert torch.equal(fast.raw, separate_cuts(double_runs, kind, by))
+    plain = atp(double_runs, kind, by).raw
+    assert torch.equal(fast.raw[:, -1], plain[:, -1].abs()), "last layer"
+    assert float((fast.raw[:, 0] - plain[:, 0].abs()).abs().max()) > 1e-6
+
+
+@pytest.mark.parametrize(("kind", "by"), SUMMED)
+def test_sublayer_cuts_equal_separate_cuts(double_runs, kind, by):
+    if (kind, 0) not in double_runs.base.values:
+        pytest.skip("this family has no such kind")
+    fast = graddrop(double_runs, kind, by, cuts="sublayer")
+    slow = separate_cuts(double_runs, kind, by, "sublayer")
+    assert_close(fast.raw, slow, rtol=0, atol=1e-13 * float(slow.max()))
+    assert fast.method == "graddrop_sublayer"
+
+
+@pytest.mark.parametrize("cuts", ["layer", "sublayer"])
+@pytest.mark.parametrize(("kind", "by"), QK)
+def test_atp_star_is_the_fix_under_every_cut(double_runs, kind, by, cuts):
+    total, planned = 0, writes(double_runs, cuts)
+    for layer, sites in planned:
+        gradients = gradients_with_cut(double_runs, layer, sites)
+        total = total + brute_force(double_runs, kind, by, gradients).abs()
+    found = atp_star(double_runs, kind, by, cuts=cuts)
+    expected = total / (len(planned) - 1)
+    assert_close(found.raw, expected, rtol=1e-9, atol=1e-12)
+    assert not found.signed
+
+
+def test_other_kinds_are_as_without_the_fix(runs):
+    for kind, by in SUMMED:
+        if (kind, by) not in QK and (kind, 0) in runs.base.values:
+            assert torch.equal(atp_qk(runs, kind, by).raw, atp(runs, kind, by).raw)
+            assert torch.equal(
+                atp_star(runs, kind, by).raw, graddrop(runs, kind, by).raw
+            )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_position_before_the_first_difference_has_an_effect(runs, method):
+    """The prompts differ from position 1 on."""
+    for kind in ("q", "k", "z"):
+        raw = METHODS[method](runs, kind, "pos").raw
+        assert torch.equal(raw[:, :, 0], torch.zeros_like(raw[:, :, 0])), kind
+        assert float(raw[:, :, 1:].abs().max()) > 0, kind
+
+
+def test_a_query_of_the_first_position_has_no_effect(model):
+    """It sees one key: whatever the query, all weight lies there."""
+    study = PatchStudy(model, *random_tokens(2, 3, differ=(0,)))
+    for kind in ("q", "k"):
+        raw = atp_qk(study._runs, kind, "pos").raw
+        assert raw.isfinite().all()
+        if kind == "q":
+            assert torch.equal(raw[:, :, 0], torch.zeros_like(raw[:, :, 0]))
+    assert (
+        float(study.exact([Node("q", 0, head=0, pos=0)])["L0H0.q@0"].raw.abs().max())
+        == 0
+    )
