@@ -4,6 +4,7 @@ from patchwidget.decoder.agreement import difference, disagreement
 from patchwidget.decoder.borrow import borrow, model_class
 from patchwidget.decoder.decoder import Decoder, Past, StreamReadout, Tap, untouched
 from patchwidget.decoder.packed import Packed
+from patchwidget.decoder.rules import Rules
 from patchwidget.decoder.single import HALF, in_single
 from patchwidget.decoder.weights import UncoveredError, Weights
 
@@ -12,6 +13,7 @@ __all__ = [
     "Decoder",
     "Packed",
     "Past",
+    "Rules",
     "StreamReadout",
     "Tap",
     "UncoveredError",

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from patchwidget.decoder import blocks
 from patchwidget.decoder.borrow import borrow
+from patchwidget.decoder.rules import PLAIN, Rules
 from patchwidget.decoder.weights import Layer, Mlp, Weights
 from patchwidget.logits import NotComputedError
 from patchwidget.nodes import Extent
@@ -77,12 +78,14 @@ class StreamReadout:
         stream: `[rows, positions, d]`.
         n_pos: how many positions the run has.
         only: the position that was computed; None if all of them were.
+        rules: the run's own.
     """
 
     weights: Weights
     stream: Tensor
     n_pos: int
     only: int | None = None
+    rules: Rules = PLAIN
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -98,7 +101,7 @@ class StreamReadout:
         self, position: int | None = None, vocabulary: Tensor | None = None
     ) -> Tensor:
         """See `logits.Readout.logits`."""
-        normal = blocks.normalise(self.weights.ln_final, self._at(position))
+        normal = self.rules.normalise(self.weights.ln_final, self._at(position))
         W_U, b_U = self.weights.W_U, self.weights.b_U
         if vocabulary is None:
             return blocks.cap(blocks.affine(normal, W_U, b_U), self.weights.soft_cap)
@@ -125,6 +128,10 @@ class StreamReadout:
 class Decoder:
     """A pure function over borrowed weights.
 
+    Attributes:
+        weights: the model's.
+        rules: how steps that are not linear are taken; the model's own by default.
+
     Example:
         >>> from patchwidget import demo
         >>> model = demo.load_model()
@@ -135,6 +142,7 @@ class Decoder:
     """
 
     weights: Weights
+    rules: Rules = PLAIN
 
     @classmethod
     def of(cls, model: Any) -> Decoder:
@@ -164,7 +172,7 @@ class Decoder:
     ) -> StreamReadout:
         """Go on from a stream `[N, T, d]` at `site` of `layer`."""
         (last,) = deque(self.steps(stream, layer, site, tap), maxlen=1)
-        return StreamReadout(self.weights, last, last.shape[1])
+        return StreamReadout(self.weights, last, last.shape[1], rules=self.rules)
 
     def steps(
         self,
@@ -239,7 +247,7 @@ class Decoder:
     ) -> Tensor:
         """What attention writes to the stream, at all positions or the one wanted."""
         attn = weights.attn
-        normal = blocks.normalise(weights.ln1, stream)
+        normal = self.rules.normalise(weights.ln1, stream)
         past, asking, first = scope.past, normal, scope.past.length
         if scope.wanted is not None:
             asking, first = normal[:, scope.wanted], first + scope.wanted.start
@@ -247,9 +255,9 @@ class Decoder:
         k = tap("k", layer, blocks.project(normal, attn.all_k, attn.b_K))
         v = tap("v", layer, blocks.project(normal, attn.all_v, attn.b_V))
         keys, values = past.before("k", layer, k), past.before("v", layer, v)
-        pattern = tap("pattern", layer, blocks.attend(attn, q, keys, first))
+        pattern = tap("pattern", layer, self.rules.attend(attn, q, keys, first))
         z = tap("z", layer, blocks.mix(pattern, values))
-        return blocks.normalise(weights.ln1_post, blocks.write(attn, z))
+        return self.rules.normalise(weights.ln1_post, blocks.write(attn, z))
 
     def _second_half(
         self, weights: Layer, layer: int, stream: Tensor, tap: Tap
@@ -260,7 +268,7 @@ class Decoder:
     def _think(self, weights: Layer, layer: int, stream: Tensor, tap: Tap) -> Tensor:
         """What the MLP writes to the stream."""
         mlp = cast("Mlp", weights.mlp)
-        normal = blocks.normalise(weights.ln2, stream)
-        active = tap("neuron", layer, blocks.neurons(mlp, normal))
-        out = blocks.normalise(weights.ln2_post, blocks.excite(mlp, active))
+        normal = self.rules.normalise(weights.ln2, stream)
+        active = tap("neuron", layer, self.rules.neurons(mlp, normal))
+        out = self.rules.normalise(weights.ln2_post, blocks.excite(mlp, active))
         return tap("mlp_out", layer, out)
