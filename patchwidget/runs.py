@@ -9,11 +9,11 @@ clean run; turning a study round swaps the two and runs nothing again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ from patchwidget.sources import Source
 Engine = Decoder | HookedModel
 Direction = Literal["denoising", "noising"]
 Activations = dict[tuple[str, int], Tensor]
+T = TypeVar("T")
 
 
 @contextmanager
@@ -98,6 +99,9 @@ class Runs:
     direction: Direction
     metric_likes: Mapping[str, MetricLike]
     ablation: Activations | None = None
+    _kept: dict[Hashable, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.direction not in ("denoising", "noising"):
@@ -212,22 +216,19 @@ class Runs:
         with computing(grad=True):
             watch = _watch if isinstance(self.engine, Decoder) else _watch_by_probe
             readout = self.engine.run(self.base_tokens, watch(probes))
-            total = self.metric.values(readout).sum()
-            if not total.requires_grad:
-                raise ValueError(
-                    f"metric {self.metric.name} cannot be differentiated: compute it "
-                    "from the logits with torch, without .item(), .detach() or numpy"
-                )
-            found = torch.autograd.grad(total, list(probes.values()), allow_unused=True)
-        return {
-            place: torch.zeros_like(probe) if grad is None else grad
-            for (place, probe), grad in zip(probes.items(), found, strict=True)
-        }
+            return gradients_at(probes, self.metric.values(readout), self.metric.name)
 
     @property
     def has_gradients(self) -> bool:
         """Whether the backward has run: what follows from it reads the model no more."""
         return "gradients" in self.__dict__
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """What `compute` gives, computed the first time: passes that serve all kinds."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        kept: T = self._kept[key]
+        return kept
 
     def reversed(self) -> Runs:
         """The other direction, from the same two runs."""
@@ -260,6 +261,25 @@ def ablated(runs: Runs, source: Source, model: Any) -> Runs:
 
     values = source.values(runs.base.values, capture_prompts)
     return replace(runs, ablation=values)
+
+
+def gradients_at(probes: Activations, values: Tensor, name: str) -> Activations:
+    """Gradient of the sum of a metric's values at every probe; 0 where it has none.
+
+    Raises:
+        ValueError: if the metric `name` has no gradient with respect to the logits.
+    """
+    if not values.requires_grad:
+        raise ValueError(
+            f"metric {name} cannot be differentiated: compute it from the logits with "
+            "torch, without .item(), .detach() or numpy"
+        )
+    wanted = list(probes.values())
+    found = torch.autograd.grad(values.sum(), wanted, allow_unused=True)
+    return {
+        place: torch.zeros_like(probe) if grad is None else grad
+        for (place, probe), grad in zip(probes.items(), found, strict=True)
+    }
 
 
 def _watch(probes: Activations) -> Callable[[str, int, Tensor], Tensor]:

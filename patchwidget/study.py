@@ -144,22 +144,26 @@ class PatchStudy:
         *,
         by: str | None = None,
         metric: str | None = None,
+        **options: Any,
     ) -> Grid:
         """Estimated effects of all nodes of a kind, from one backward for all kinds.
 
-        GradDrop and AtP* take more, for each kind: see the grid's `cost`.
+        The others than AtP, its fix and RelP take more: see the grid's `cost`.
 
         Args:
             kind: see `nodes.KINDS`.
             method: `"atp"` (first order), `"atp_qk"` (queries and keys through the
-                softmax), `"graddrop"` (sizes, without cancellation of paths) or
-                `"atp_star"` (both).
+                softmax), `"graddrop"` (sizes, without cancellation of paths),
+                `"atp_star"` (both), `"ig"` (gradients averaged along a path) or
+                `"relp"` (other rules in the backward).
             by: `"pos"` cuts heads by position, `"dest"` and `"dest_src"` patterns.
             metric: one of `metrics`; None is the first.
+            options: the method's own, such as `steps` of `"ig"`.
 
         Raises:
             ValueError: if the kind or the method is unknown, the method does not give
                 that kind in this model, or the metric cannot be differentiated.
+            TypeError: if the method has no such option.
             RuntimeError: if the model changed since the study captured its runs.
         """
         if method not in METHODS:
@@ -168,8 +172,9 @@ class PatchStudy:
             )
         kind, by = kind_name(kind), cut_of(kind, by)
         self._watch.check()
+        runs = self._runs.reading(metric or self.metric)
         with computing():
-            return METHODS[method](self._runs.reading(metric or self.metric), kind, by)
+            return METHODS[method](runs, kind, by, **options)
 
     def exact(
         self,

