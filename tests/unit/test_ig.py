@@ -225,3 +225,15 @@ def test_a_metric_without_a_gradient_is_refused(study):
 
 def test_a_step_is_not_atp(runs):
     assert not torch.allclose(ig(runs, "q", steps=1).raw, atp(runs, "q").raw, rtol=1e-3)
+
+
+def test_an_ablation_has_a_path_of_activations_only(study):
+    clean, _, answers = random_tokens(2, 5)
+    zero = PatchStudy(study.model, clean, answers=answers, source="zero")
+    grid = zero.estimate("mlp_out", "ig", steps=60)
+    assert grid.scale is None, "raw changes: there is no other run"
+    effects = zero.exact("mlp_out").raw
+    last = effects[:, -1, -1]
+    assert_close(grid.raw[:, -1, -1], last, rtol=0.02, atol=1e-3)
+    with pytest.raises(ValueError, match="choose path='activation'"):
+        zero.estimate("mlp_out", "ig", path="input")
