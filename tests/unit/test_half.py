@@ -96,6 +96,7 @@ def test_a_mistake_is_found(dtype, mistake, seed, monkeypatch):
 
 def test_a_small_change_is_seen_by_the_logits(dtype, monkeypatch):
     monkeypatch.setattr(watch.Watch, "_sampled", lambda _: torch.zeros(1))
+    monkeypatch.setattr(watch, "ASK_MODEL_EVERY_S", 0.0)
     model = half(dtype)
     study = PatchStudy(model, *random_tokens())
     model.blocks[0].attn.W_O.data.mul_(1.1)  # past autograd's count of changes
