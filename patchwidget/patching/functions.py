@@ -48,8 +48,9 @@ Raises:
     TypeError: if the model, the tokens, a metric or a cached value is of another kind
         than those above, or `reduce` or `baseline` is not known to the version installed.
     ValueError: if the tokens, a cached value or what a metric returns has another shape
-        than needed, if a metric is not finite in a run (which is named), if the model
-        has no such activation, or if it drops activations at random.
+        than needed, if a value or a metric is not finite in a run (which is named), if
+        the model has no such activation, lies on several devices, or drops activations
+        at random.
     RuntimeError: if a metric raises; the run is named.
 
 Example:

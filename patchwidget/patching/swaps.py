@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from patchwidget.decoder import Decoder, model_class
-from patchwidget.engines import captured_runs, refuse_dropout
+from patchwidget.engines import captured_runs, refuse_dropout, refuse_split
 from patchwidget.exact import Progress, Swap, readings, readings_of
 from patchwidget.exact.bar import exhaust
 from patchwidget.exact.cost import Pace
@@ -32,15 +32,18 @@ def make_swap(
 
     Raises:
         TypeError: if the model is not one of TransformerLens', or the tokens no tensor.
-        ValueError: if the model drops at random, the tokens do not fit it, it lacks a
-            kind, or a metric is not finite on the unpatched run.
+        ValueError: if the model drops at random or lies on several devices, the tokens do
+            not fit it, it lacks a kind, or a value or metric of the unpatched run is not
+            finite.
         RuntimeError: if a metric raises on the unpatched run.
     """
     model_class(model)
     refuse_dropout(model)
+    refuse_split(model)
     with computing():
         tokens = _checked_tokens(model, tokens)
-        engine, (base,), notice = captured_runs(model, [tokens])
+        engine, runs, notice = captured_runs(model, {"corrupted": tokens})
+        base = runs["corrupted"]
         for kind in kinds:
             _require(engine, base, tokens, kind)
         own: Activations = {}
@@ -77,7 +80,7 @@ def _checked_tokens(model: Any, tokens: Tensor) -> Tensor:
         raise ValueError(
             f"token {int(outside[0])} is not in a vocabulary of {cfg.d_vocab}"
         )
-    return ids.to(device=cfg.device, dtype=torch.long)
+    return ids.to(device=next(model.parameters()).device, dtype=torch.long)
 
 
 def _require(engine: Engine, base: Capture, tokens: Tensor, kind: str) -> None:
