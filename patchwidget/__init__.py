@@ -11,15 +11,24 @@ from patchwidget.nodes import Head, Node
 from patchwidget.pairs import Pairs
 from patchwidget.study import PatchStudy
 
-__all__ = ["Grid", "Head", "Node", "Pairs", "PatchStudy", "PatchWidget", "demo"]
+__all__ = [
+    "Grid",
+    "Head",
+    "Node",
+    "Pairs",
+    "PatchStudy",
+    "PatchWidget",
+    "demo",
+    "patching",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # The widget loads ipywidgets and the demo loads a tokenizer: both only when used.
+    # The widget loads ipywidgets, the demo a tokenizer, patching much: only when used.
     if name == "PatchWidget":
         return import_module("patchwidget.widget").PatchWidget
-    if name == "demo":
-        return import_module("patchwidget.demo")
+    if name in ("demo", "patching"):
+        return import_module(f"patchwidget.{name}")
     if name == "__version__":
         return version("patchwidget")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ work, and a line says why.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,8 +24,6 @@ from patchwidget.hooks import HookedModel, user_hooks
 from patchwidget.pairs import TokenPairs
 from patchwidget.runs import Capture, Engine, capture
 
-Both = tuple[Capture, Capture]
-
 
 def captured(
     model: Any, pairs: TokenPairs
@@ -32,53 +31,76 @@ def captured(
     """Both runs, by the decoder if it may stand for the model; else by hooks, and why.
 
     Raises:
+        ValueError: see `captured_runs`.
+    """
+    prompts = {"clean": pairs.clean, "corrupted": pairs.corrupted}
+    engine, runs, notice = captured_runs(model, prompts)
+    return engine, runs["clean"], runs["corrupted"], notice
+
+
+def captured_runs(
+    model: Any, prompts: Mapping[str, Tensor]
+) -> tuple[Engine, dict[str, Capture], str | None]:
+    """Runs of tokens `[B, T]` by what the runs are called, all by one engine.
+
+    Returns:
+        The engine, its runs, and if it is not the decoder a line that says why.
+
+    Raises:
         ValueError: if a run has a value that is not a number or infinite: the first such
             node is named.
     """
     engine, reason = choose(model)
-    both = _both(engine, pairs)
+    runs = _runs(engine, prompts)
     if isinstance(engine, Decoder):
-        theirs = [
-            model(t, return_type="logits") for t in (pairs.clean, pairs.corrupted)
-        ]
-        found = _disagreement(engine, both, pairs, theirs)
+        theirs = [model(t, return_type="logits") for t in prompts.values()]
+        found = _disagreement(engine, runs, prompts, theirs)
         if found is None:
-            refuse_infinite(*both)
-            return engine, *_witnessed(model, both, pairs, theirs), None
+            refuse_infinite(runs)
+            return engine, _witnessed(model, runs, prompts, theirs), None
         reason, engine = (
             f"its logits differ from the decoder's {found}",
             HookedModel(model),
         )
-        both = _both(engine, pairs)
+        runs = _runs(engine, prompts)
     # All rows, since a user's hooks may read the batch as a whole.
-    clean, corrupted = (replace(run, witness=run.readout.logits()) for run in both)
-    refuse_infinite(clean, corrupted)
+    runs = {
+        name: replace(run, witness=run.readout.logits()) for name, run in runs.items()
+    }
+    refuse_infinite(runs)
     notice = f"Patches run through the model's own hooks, which is slower: {reason}."
-    return engine, clean, corrupted, notice
+    return engine, runs, notice
 
 
-def _both(engine: Engine, pairs: TokenPairs) -> Both:
-    return capture(engine, pairs.clean), capture(engine, pairs.corrupted)
+def _runs(engine: Engine, prompts: Mapping[str, Tensor]) -> dict[str, Capture]:
+    return {name: capture(engine, tokens) for name, tokens in prompts.items()}
 
 
 def _disagreement(
-    decoder: Decoder, both: Both, pairs: TokenPairs, theirs: list[Tensor]
+    decoder: Decoder,
+    runs: Mapping[str, Capture],
+    prompts: Mapping[str, Tensor],
+    theirs: list[Tensor],
 ) -> str | None:
     """How the decoder's runs differ from the model's, in words; None if they agree."""
-    tokens = [pairs.clean, pairs.corrupted]
-    ours = [run.readout.logits() for run in both]
-    return disagreement(decoder.weights, tokens, ours, theirs)
+    ours = [run.readout.logits() for run in runs.values()]
+    return disagreement(decoder.weights, list(prompts.values()), ours, theirs)
 
 
-def _witnessed(model: Any, both: Both, pairs: TokenPairs, theirs: list[Tensor]) -> Both:
+def _witnessed(
+    model: Any,
+    runs: Mapping[str, Capture],
+    prompts: Mapping[str, Tensor],
+    theirs: list[Tensor],
+) -> dict[str, Capture]:
     """The decoder's runs with the model's own logits of one pair, which tell enough."""
-    clean, corrupted = both
-    tokens = [pairs.clean[:1], pairs.corrupted[:1]]
-    if len(pairs) > 1 and theirs[0].dtype in HALF:
+    if len(theirs[0]) > 1 and theirs[0].dtype in HALF:
         # A batch of another size may round otherwise, and by as much as the model does.
-        theirs = [model(prompts, return_type="logits") for prompts in tokens]
-    first, second = (logits[:1].clone() for logits in theirs)
-    return replace(clean, witness=first), replace(corrupted, witness=second)
+        theirs = [model(t[:1], return_type="logits") for t in prompts.values()]
+    return {
+        name: replace(run, witness=logits[:1].clone())
+        for (name, run), logits in zip(runs.items(), theirs, strict=True)
+    }
 
 
 def choose(model: Any) -> tuple[Engine, str | None]:

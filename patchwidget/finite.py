@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -9,16 +11,19 @@ from patchwidget.nodes import HEAD_KINDS, Node
 from patchwidget.runs import Capture
 
 
-def refuse_infinite(clean: Capture, corrupted: Capture) -> None:
+def refuse_infinite(runs: Mapping[str, Capture]) -> None:
     """Refuse runs in which a value is NaN or infinite.
 
     All further values follow from the first of them, so that is the one to be named.
     (Masked scores are no site: every captured value must be finite.)
 
+    Args:
+        runs: the captured runs by what they are called.
+
     Raises:
         ValueError: naming the run, the node and the pair.
     """
-    for name, run in (("clean", clean), ("corrupted", corrupted)):
+    for name, run in runs.items():
         found = _first(run)
         if found is not None:
             raise ValueError(

@@ -36,6 +36,11 @@ Hook = Callable[..., Tensor]
 Place = tuple[str, int]
 
 
+def hook_name(site: str, layer: int) -> str:
+    """TransformerLens' name of a site's hook, by which its caches are asked too."""
+    return f"blocks.{layer}.{_HOOKS[site]}"
+
+
 @dataclass(frozen=True)
 class LogitsReadout:
     """A run's logits `[rows, T, V]`, all of them computed."""
@@ -108,7 +113,7 @@ class HookedModel:
             (site, layer)
             for layer in range(self.model.cfg.n_layers)
             for site in KINDS
-            if f"blocks.{layer}.{_HOOKS[site]}" in names
+            if hook_name(site, layer) in names
         ]
 
     def run(
@@ -132,7 +137,7 @@ class HookedModel:
         def hook(value: Tensor, **_: Any) -> Tensor:
             return tap(site, layer, value)
 
-        return [(f"blocks.{layer}.{_HOOKS[site]}", hook)]
+        return [(hook_name(site, layer), hook)]
 
     def _middle_hooks(self, layer: int, tap: Tap) -> list[tuple[str, Hook]]:
         """The stream between attention and MLP, edited as what attention writes.
@@ -152,8 +157,8 @@ class HookedModel:
             return value if tapped is middle else value + (tapped - middle)
 
         return [
-            (f"blocks.{layer}.{_HOOKS['resid_pre']}", remember),
-            (f"blocks.{layer}.{_HOOKS['attn_out']}", edit),
+            (hook_name("resid_pre", layer), remember),
+            (hook_name("attn_out", layer), edit),
         ]
 
     def require(self, site: str, tokens: Tensor) -> None:
@@ -182,7 +187,7 @@ class HookedModel:
         with torch.no_grad():
             plain = self.run(tokens, at=()).all_logits
             for layer in range(self.model.cfg.n_layers):
-                name = f"blocks.{layer}.{_HOOKS[site]}"
+                name = hook_name(site, layer)
                 if (site, layer) not in self.places:
                     return f"the model has no {name}"
                 disturbed = self.run(tokens, disturb, at=[(site, layer)]).all_logits

@@ -47,9 +47,10 @@ NAN, INF = float("nan"), float("inf")
 )
 def test_the_node_is_named(kind, place, bad, said):
     broken = run(**{kind: (place, bad)})
-    for name, both in (("clean", (broken, run())), ("corrupted", (run(), broken))):
+    for name in ("clean", "corrupted"):
+        both = {"clean": run(), "corrupted": run(), name: broken}
         with pytest.raises(ValueError, match=re.escape(f"the {name} run has {said}:")):
-            refuse_infinite(*both)
+            refuse_infinite(both)
 
 
 def test_the_first_in_the_order_of_computation_is_named():
@@ -57,7 +58,7 @@ def test_the_first_in_the_order_of_computation_is_named():
     with pytest.raises(
         ValueError, match=r"an infinite value at L1\.neuron@4#5, pair 2"
     ):
-        refuse_infinite(broken, run())
+        refuse_infinite({"clean": broken})
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -65,7 +66,7 @@ def test_large_values_are_finite(dtype):
     large = run()
     for place, value in large.values.items():
         large.values[place] = torch.full_like(value, torch.finfo(dtype).max).to(dtype)
-    refuse_infinite(large, large)
+    refuse_infinite({"clean": large})
 
 
 @pytest.mark.parametrize("style", STYLES)

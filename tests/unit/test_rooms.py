@@ -29,6 +29,7 @@ ROOMS = (
     "exact",
     "estimate",
     "study",
+    "patching",
     "widget",
     "demo",
 )
