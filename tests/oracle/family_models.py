@@ -139,7 +139,9 @@ def _native(settings):
 
     model = TransformerBridge.boot_native(dict(settings))
     noisy(model.original_model)
-    return model.eval()  # it comes in train mode, in which their own patching refuses it
+    return (
+        model.eval()
+    )  # it comes in train mode, in which their own patching refuses it
 
 
 def _hooked(settings):

@@ -398,6 +398,17 @@ def test_close_leaves_no_task(labelled):
     asyncio.run(cell())
 
 
+def test_joint_patches_of_a_cell_leave_the_page_alone(labelled):
+    widget = PatchWidget(labelled)
+    before = dict(widget.verified)
+    joint = labelled.joint(["L0H0.z", "L1H1.z"])
+    assert joint.value != 0
+    assert set(widget.verified) - set(before) <= {"L0H0.z", "L1H1.z"}, "single effects"
+    labelled.exact("mlp_out", window=2)
+    assert not any(" " in name for name in widget.verified)
+    widget.close()
+
+
 def test_closing_twice_and_collecting_is_quiet(labelled):
     widget = PatchWidget(labelled)
     listening = len(labelled._runner.known._listeners)
