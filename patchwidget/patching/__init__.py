@@ -8,9 +8,10 @@ One line of a notebook changes:
 - All else is TransformerLens' own: `generic_activation_patch`, the setters, direct paths.
 
 Ours differ from theirs in what they refuse: a metric that is not finite is an error that
-names the node, not a NaN in the result, and so is a cache whose shape does not fit. Two of
-theirs measure something else on a `TransformerBridge`, which the functions' own
-descriptions tell. TransformerLens is imported when a function is first used.
+names the node, not a NaN in the result, and so is a cache whose shape does not fit. A
+model in train mode is refused only if it drops something. Two of theirs measure something
+else on a `TransformerBridge`, which the functions' own descriptions tell. TransformerLens
+is imported when a function is first used.
 """
 
 from __future__ import annotations
