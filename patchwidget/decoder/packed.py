@@ -172,7 +172,8 @@ def _add(
     stream: Tensor, values: Tensor, weight: Tensor, bias: Tensor, post: Norm | None
 ) -> Tensor:
     """The stream with `values @ weight + bias` written to it, through a post-norm."""
-    if post is not None:
+    # Half precision would round twice at the size of the stream, where the models do once.
+    if post is not None or stream.element_size() < 4:
         return stream + blocks.normalise(post, blocks.affine(values, weight, bias))
     return (stream + bias).addmm_(values, weight)
 

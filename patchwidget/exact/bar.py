@@ -8,7 +8,7 @@ from patchwidget.exact.progress import Progress
 
 # Most calls are over before a bar could be read.
 SHOWN_AFTER_S = 1.0
-_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {postfix}[{elapsed}<{remaining}]"
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
 
 
 def exhaust(steps: Iterable[Progress], label: str) -> None:
@@ -22,5 +22,6 @@ def exhaust(steps: Iterable[Progress], label: str) -> None:
         total=1.0, desc=label, delay=SHOWN_AFTER_S, bar_format=_FORMAT, leave=False
     ) as bar:
         for step in steps:
-            bar.set_postfix_str(f"{step.done}/{step.total} patches ", refresh=False)
+            told = f"{label}, {step.done}/{step.total} patches"
+            bar.set_description_str(told, refresh=False)
             bar.update(step.work - bar.n)
