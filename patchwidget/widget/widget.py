@@ -214,9 +214,11 @@ class PatchWidget(anywidget.AnyWidget):
 
     def _drawn(self, effects: Iterable[Effect]) -> list[Effect]:
         """Those of cells on the page and of picks: a fine sweep has thousands more."""
+        # A run of several nodes has no cell.
+        singles = [effect for effect in effects if len(effect.patch) == 1]
         return [
             effect
-            for effect in effects
+            for effect in singles
             if str(effect.node) in self.selection
             or (effect.node.by is None and effect.node.kind in SHOWN_KINDS)
         ]
