@@ -37,7 +37,7 @@ class Bound:
         value: no unverified node's mean effect is larger in size, with `confidence`.
         confidence: the share of such bounds that hold, at least, where the assumption does.
         node: the node that could be that large.
-        unverified: how many nodes it is about.
+        unverified: how many nodes it is about: those not verified when sets were drawn.
         runs: how many random sets were run for it.
         share: probability with which a node was in a set.
     """
@@ -96,8 +96,8 @@ def upper_bounds(tally: Tally, confidence: float) -> NDArray[np.float64]:
     check_confidence(confidence)
     if not tally.enough.all():
         raise TooFewRunsError(
-            f"{tally.runs} runs are too few: {int((~tally.enough).sum())} nodes were "
-            "in fewer than two of the sets, or left out of fewer than two"
+            f"{tally.runs} runs are too few: of {int((~tally.enough).sum())} of the "
+            "nodes there were fewer than two runs with them, or without them"
         )
     of_mean = tally.variances / tally.counts
     squared = of_mean.sum(0)
