@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from patchwidget.exact.bar import exhaust
-from patchwidget.exact.budget import batch_size
+from patchwidget.exact.budget import most_patches, rows_at_once
 from patchwidget.exact.cost import Pace, PatchCost
 from patchwidget.exact.hook_loop import hook_loop
 from patchwidget.exact.known import Known
@@ -56,7 +56,8 @@ class Runner:
     @property
     def at_once(self) -> int:
         """How many patches that start at the first position run as one batch."""
-        return batch_size(self._swap, 0)
+        busy = rows_at_once(self._swap) // self._swap.tokens.numel()
+        return max(1, min(busy, most_patches(self._swap)))
 
     def moving(self, nodes: Iterable[Node]) -> list[Node]:
         """Those nodes at which another value is put in: all others have no effect."""

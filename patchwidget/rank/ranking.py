@@ -85,7 +85,8 @@ def ranking_of(*grids: Grid) -> Ranking:
     """The ranking that an estimate gives, over one kind or several together.
 
     Scores are means over the pairs of the size of each pair's estimate (AtP*, arXiv
-    2403.00745, eq. 5), in effects: a node is not overlooked because pairs cancel.
+    2403.00745, eq. 5), in effects: a node is not overlooked because pairs cancel. Several
+    kinds cost what the dearest of them does, since one backward serves them all.
 
     Raises:
         ValueError: if there is no grid, the grids are of several methods, one is given
@@ -102,19 +103,18 @@ def ranking_of(*grids: Grid) -> Ranking:
     scores = np.concatenate([sizes_of(grid) for grid in grids])
     if np.isnan(scores).any():
         raise ValueError(f"not every node's {names.pop()} value is known: it is NaN")
-    return Ranking(names.pop(), nodes, scores.tolist())
+    costs = [grid.cost.passes for grid in grids if grid.cost is not None]
+    return Ranking(names.pop(), nodes, scores.tolist(), max(costs, default=0.0))
 
 
 def sizes_of(grid: Grid) -> NDArray[np.float64]:
     """Mean over pairs of each node's absolute effect, in the order of `grid.nodes()`."""
-    raw = grid.raw if grid.scale is None else grid.scale.shown(grid.raw)
-    return _numbers(raw.abs().mean(0).flatten().tolist())
+    return _numbers(grid.shown.abs().mean(0).flatten().tolist())
 
 
 def means_of(grid: Grid) -> NDArray[np.float64]:
     """Each node's mean effect over pairs, in the order of `grid.nodes()`."""
-    raw = grid.raw if grid.scale is None else grid.scale.shown(grid.raw)
-    return _numbers(raw.mean(0).flatten().tolist())
+    return _numbers(grid.shown.mean(0).flatten().tolist())
 
 
 def _numbers(values: list[float]) -> NDArray[np.float64]:

@@ -9,7 +9,11 @@ from typing import Any, Protocol
 from patchwidget.exact import Patch, Runner
 from patchwidget.exact.bar import exhaust
 from patchwidget.grids import Grid
-from patchwidget.rank import RANKINGS, Ranking, patched_by, ranking_of
+from patchwidget.nodes import Node
+from patchwidget.rank import RANKINGS, Ranking, mean_effect, patched_by, ranking_of
+from patchwidget.runs import Runs
+from patchwidget.verify.agreement import Check
+from patchwidget.verify.diagnosis import Diagnosis, diagnose
 from patchwidget.verify.loop import Loop
 from patchwidget.verify.plan import Plan
 from patchwidget.verify.verification import Verification
@@ -21,6 +25,9 @@ class _Study(Protocol):
     """What these questions need of a study."""
 
     _runner: Runner
+    _runs: Runs
+
+    def nodes(self, what: Node | str) -> list[Node]: ...
 
     def estimate(
         self, kind: str, method: str = "atp", *, by: str | None = None
@@ -103,6 +110,28 @@ class Verifying:
         steps = RANKINGS[method](moving, patched_by(self._runner), **options)
         (last,) = deque(steps, maxlen=1)
         return last
+
+    def diagnose(self: _Study, node: Node | str, method: str = "atp") -> Diagnosis:
+        """Causes that a node's miss is consistent with; its patch is run if it was not.
+
+        Raises:
+            ValueError: if the name is not a node's, or the method is unknown.
+            IndexError: if the model has no such node.
+            RuntimeError: if the model changed since the study captured its runs.
+        """
+        (one,) = self.nodes(node)
+        grid = self.estimate(one.kind, method, by=one.by)
+        self._runner.finish([(one,)], f"exact {one}")
+        cell: tuple[Any, ...] = (slice(None), *one.cell)
+        shown = grid.shown[cell]
+        check = Check(
+            one,
+            float(shown.mean()),
+            float(shown.abs().mean()),
+            mean_effect(self._runner.known.of()[one,]),
+            grid.signed,
+        )
+        return diagnose(self._runs, check)
 
 
 def loop_of(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -20,14 +20,17 @@ from patchwidget.verify.self_repair import self_repair
 
 # A weight is near 0 or 1 if it lies this close to it.
 SATURATED_WITHIN = 0.1
-# Another value is close to the exact one if it leaves this share of the miss at the most.
-CLOSE_LEAVES = 1 / 3
+# The softmax is part of the miss if going through it takes away this share at least:
+# what is left may have other causes, further on.
+SOFTMAX_TAKES = 1 / 3
 # GradDrop is far larger than the estimate from this ratio on.
 FAR_LARGER = 3.0
 # The second order is no small correction from this share of the first on.
 CURVED = 0.5
-# Later heads repair if they take back this share of the node's own direct effect.
+# Later heads repair if they take back this share of the node's own direct effect; and
+# where that is less than this share of the whole effect, the node acts through them.
 REPAIRED = 0.25
+DIRECT = 0.5
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,21 @@ def _asked_of(node: Node) -> Iterator[tuple[str, Callable[[Runs, Check], Cause]]
 def _saturation(runs: Runs, check: Check) -> Cause:
     fixed = _estimate(runs, "atp_qk", check.node)
     before, after, room = _moved_weight(runs, check.node)
-    left = abs(check.compared - fixed)
+    left = abs(check.exact - fixed)
+    taken = 1 - left / check.miss if check.miss else 0.0
     return Cause(
         "attention saturation",
-        room <= SATURATED_WITHIN and left <= CLOSE_LEAVES * check.miss,
+        room <= SATURATED_WITHIN and taken >= SOFTMAX_TAKES,
         f"the weight that moves most goes from {before:.3f} to {after:.3f}; the estimate "
         f"is {check.estimate:+.4f}, through the softmax {fixed:+.4f}, exact "
-        f"{check.exact:+.4f}",
-        {"weight_before": before, "weight_after": after, "room": room, "atp_qk": fixed},
+        f"{check.exact:+.4f}: {max(taken, 0.0):.0%} of the miss",
+        {
+            "weight_before": before,
+            "weight_after": after,
+            "room": room,
+            "atp_qk": fixed,
+            "taken": taken,
+        },
     )
 
 
@@ -162,7 +172,8 @@ def _curvature(runs: Runs, check: Check) -> Cause:
     found = hvp(runs, METHODS["atp"](runs, node.kind, node.by), [node])[node]
     first, second = (float(part.abs().mean()) for part in (found.first, found.second))
     ratio = second / first if first else None
-    corrected = float(found.scale.shown(found.raw).mean())
+    raw = found.raw if found.scale is None else found.scale.shown(found.raw)
+    corrected = float(raw.mean())
     shown = "infinite" if ratio is None else f"{ratio:.2f}"
     return Cause(
         "curvature",
@@ -189,6 +200,7 @@ def _many_features(runs: Runs, check: Check) -> Cause:
 
 def _self_repair(runs: Runs, check: Check) -> Cause:
     found = self_repair(runs, check.node)
+    is_direct = found.own != 0 and abs(found.own) >= DIRECT * abs(check.exact)
     worst = sorted(found.heads.items(), key=lambda one: one[1] * found.own)[:3]
     shown = ", ".join(
         f"L{layer}H{head} {effect:+.4f}"
@@ -197,7 +209,7 @@ def _self_repair(runs: Runs, check: Check) -> Cause:
     )
     return Cause(
         "self-repair",
-        found.own != 0 and abs(found.against) >= REPAIRED * abs(found.own),
+        is_direct and abs(found.against) >= REPAIRED * abs(found.own),
         f"its own direct effect is {found.own:+.4f}, later heads move {found.against:+.4f} "
         f"against it ({shown or 'none'})",
         {"direct": found.own, "against": found.against},
@@ -206,8 +218,6 @@ def _self_repair(runs: Runs, check: Check) -> Cause:
 
 def _estimate(runs: Runs, method: str, node: Node, *, sizes: bool = False) -> float:
     """A method's value of one node, the mean over pairs of it or of its size."""
-    grid = METHODS[method](runs, node.kind, node.by)
-    values = grid.raw[(slice(None), *node.cell)]
-    shown = values if grid.scale is None else grid.scale.shown(values)
-    shown = shown.abs() if sizes or not grid.signed else shown
-    return float(shown.mean())
+    shown = METHODS[method](runs, node.kind, node.by).shown
+    cell: tuple[Any, ...] = (slice(None), *node.cell)
+    return float((shown.abs() if sizes else shown)[cell].mean())

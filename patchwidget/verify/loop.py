@@ -45,6 +45,7 @@ class _Candidate:
     node: Node
     estimate: float
     size: float
+    signed: bool
 
 
 class Loop:
@@ -119,7 +120,7 @@ class Loop:
             effect = known.get((one.node,))
             if effect is not None and one.node not in self._checks:
                 exact = mean_effect(effect)
-                check = Check(one.node, one.estimate, one.size, exact)
+                check = Check(one.node, one.estimate, one.size, exact, one.signed)
                 self._checks[one.node] = check
         return tuple(
             self._checks[one.node] for one in self._ranked if one.node in self._checks
@@ -259,7 +260,7 @@ def _candidates(grids: Sequence[Grid]) -> list[_Candidate]:
     if len({(grid.kind, grid.by) for grid in grids}) != len(grids):
         raise ValueError("a kind is given twice")
     return [
-        _Candidate(node, float(mean), float(size))
+        _Candidate(node, float(mean), float(size), grid.signed)
         for grid in grids
         for node, mean, size in zip(
             grid.nodes(), means_of(grid), sizes_of(grid), strict=True
