@@ -32,6 +32,10 @@ class Check:
         size: what it was ranked by: the mean over pairs of the estimates' sizes.
         exact: its exact effect.
         signed: False if the estimate is a size, to be compared with the effect's.
+
+    Example:
+        >>> Check(Node("z", 2, head=1), 0.3, 0.3, 0.5).miss
+        0.2
     """
 
     node: Node

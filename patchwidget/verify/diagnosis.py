@@ -63,7 +63,7 @@ class Diagnosis:
         >>> from patchwidget import PatchStudy, demo
         >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
         >>> [cause.name for cause in study.diagnose("L1H0.q@S2").consistent_with]
-        ['attention saturation']
+        ['attention saturation', 'curvature']
     """
 
     check: Check

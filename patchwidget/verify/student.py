@@ -31,7 +31,7 @@ def upper_quantile(tail: float, df: ArrayLike) -> Numbers:
 
     Example:
         >>> upper_quantile(0.05, [1, 10, 30.5]).round(3).tolist()
-        [6.314, 1.812, 1.697]
+        [6.314, 1.812, 1.696]
     """
     df = np.asarray(df, dtype=np.float64)
     if not 0 < tail <= 0.5:
