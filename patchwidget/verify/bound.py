@@ -7,6 +7,11 @@ nodes is due; turned round, it gives an upper bound on the largest effect (the d
 of AtP*, arXiv 2403.00745, section 3.3; Welch's t for each node):
 
     max over nodes of |mean with - mean without| + t(df, confidence) * standard error
+
+Its level holds where effects add up. Where they interact it need not: on the bundled model
+(z, q and k by position, the top ten verified, 516 nodes left, 200 sets with a tenth of the
+nodes each) bounds of 90 % confidence held for 82 % of 200 seeds, and larger sets did worse.
+They came out at 1.1 times the true value, a fiftieth of the largest effects.
 """
 
 from __future__ import annotations
@@ -24,8 +29,8 @@ from patchwidget.verify.student import upper_quantile
 ASSUMPTION = (
     "It bounds the average of what a node adds on top of random sets of the other "
     "unverified nodes. That is its effect alone only where effects add up: where nodes "
-    "interact, one that is patched alone may do more than the bound says. It takes the "
-    "means of the runs as normally distributed."
+    "interact, one that is patched alone may do more than the bound says, and such bounds "
+    "hold less often than their confidence. It takes means of runs as normally distributed."
 )
 
 
