@@ -12,19 +12,20 @@ from patchwidget.decoder import model_class
 from patchwidget.effects import Effects, Joint
 from patchwidget.engines import captured, refuse_dropout, refuse_split
 from patchwidget.estimate import METHODS
-from patchwidget.exact import Listener, Patch, PatchCost, Progress, Runner
+from patchwidget.exact import Listener, Patch, PatchCost, Progress, Runner, together
 from patchwidget.grids import Grid
 from patchwidget.metrics import MetricLike, metrics_of
 from patchwidget.nodes import Extent, Node, cut_of, is_node_name, kind_name
 from patchwidget.pairs import Answers, Pairs, Prompts
 from patchwidget.runs import Direction, Runs, ablated, computing
 from patchwidget.sources import Source, make_source
+from patchwidget.verify import Verifying, loop_of
 from patchwidget.watch import Watch
 
 Nodes = Iterable[Node | str] | Node | str
 
 
-class PatchStudy:
+class PatchStudy(Verifying):
     """Activation patching of one model on pairs of prompts.
 
     Args:
@@ -217,7 +218,7 @@ class PatchStudy:
         Raises:
             ValueError, IndexError, RuntimeError: see `exact`.
         """
-        patch = _together(self.nodes(nodes))
+        patch = together(self.nodes(nodes))
         singles = [(node,) for node in patch]
         self._runner.finish([patch, *singles], "joint patch")
         known = self._runner.known.of(metric)
@@ -228,18 +229,22 @@ class PatchStudy:
         self,
         what: str,
         nodes: Any,
+        method: str = "atp",
         *,
         by: str | None = None,
         window: int | None = None,
+        **plan: Any,
     ) -> Iterator[Progress]:
         """The steps of a long computation, to be exhausted or closed at any time.
 
         Args:
-            what: `"exact"`, or `"joint"`.
+            what: `"exact"`, `"joint"` or `"verify"`.
             nodes: what is patched: for `"exact"` a kind or nodes, for `"joint"` sets of
-                nodes. What is known already is not run again.
+                nodes, for `"verify"` kinds. What is known already is not run again.
+            method: see `verify`, whose steps carry its `report` so far.
             by: see `exact`.
             window: see `exact`.
+            **plan: see `verify`.
 
         Raises:
             RuntimeError: if the model's weights or hooks changed since the study
@@ -247,11 +252,15 @@ class PatchStudy:
             ValueError: if the model drops activations at random, or see `nodes`.
             IndexError: see `nodes`.
         """
+        if what == "verify":
+            return loop_of(self, nodes, method, by=by, **plan).steps()
+        if plan:
+            raise TypeError(f"{what!r} takes no {', '.join(plan)}: 'verify' does")
         if what == "exact":
             return self._runner.steps(self._patches(nodes, by, window))
         if what == "joint":
-            return self._runner.steps([_together(self.nodes(one)) for one in nodes])
-        raise ValueError(f"unknown computation {what!r}: choose 'exact' or 'joint'")
+            return self._runner.steps([together(self.nodes(one)) for one in nodes])
+        raise ValueError(f"unknown computation {what!r}: choose exact, joint, verify")
 
     def cost(
         self, what: Nodes, *, by: str | None = None, window: int | None = None
@@ -377,14 +386,6 @@ def _pairs(
     if corrupted is None and not alone:
         raise ValueError("the corrupted prompts are missing")
     return Pairs(pairs, pairs if corrupted is None else corrupted, answers=answers)
-
-
-def _together(nodes: Iterable[Node]) -> Patch:
-    """Nodes as one patch, the same whatever their order."""
-    patch = tuple(sorted(dict.fromkeys(nodes), key=lambda n: (n.layer, str(n))))
-    if not patch:
-        raise ValueError("no node is given to be patched")
-    return patch
 
 
 def _is_kind(what: object) -> bool:

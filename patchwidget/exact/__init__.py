@@ -4,7 +4,7 @@ from patchwidget.exact.cost import PatchCost, work_of
 from patchwidget.exact.known import Listener
 from patchwidget.exact.progress import Progress
 from patchwidget.exact.runner import Runner, readings
-from patchwidget.exact.swap import Patch, Reading, Swap, readings_of
+from patchwidget.exact.swap import Patch, Reading, Swap, readings_of, together
 
 __all__ = [
     "Listener",
@@ -16,5 +16,6 @@ __all__ = [
     "Swap",
     "readings",
     "readings_of",
+    "together",
     "work_of",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 from patchwidget.exact.bar import exhaust
+from patchwidget.exact.budget import most_patches, rows_at_once
 from patchwidget.exact.cost import Pace, PatchCost
 from patchwidget.exact.hook_loop import hook_loop
 from patchwidget.exact.known import Known
@@ -14,7 +15,7 @@ from patchwidget.exact.swap import Patch, Reading, Swap
 from patchwidget.exact.sweep import sweep
 from patchwidget.grids import Grid
 from patchwidget.hooks import HookedModel
-from patchwidget.nodes import cut_of, kind_name
+from patchwidget.nodes import Node, cut_of, kind_name
 from patchwidget.runs import Runs, computing
 from patchwidget.watch import Watch
 
@@ -52,6 +53,18 @@ class Runner:
         self._swap, self._pace = Swap.of(runs, budget), Pace()
         self.known = Known(runs, self._swap)
 
+    @property
+    def at_once(self) -> int:
+        """How many patches that start at the first position run as one batch."""
+        busy = rows_at_once(self._swap) // self._swap.tokens.numel()
+        return max(1, min(busy, most_patches(self._swap)))
+
+    def moving(self, nodes: Iterable[Node]) -> list[Node]:
+        """Those nodes at which another value is put in: all others have no effect."""
+        first = self._swap.first_change
+        with computing():
+            return [node for node in nodes if first((node,)) is not None]
+
     def finish(self, patches: Sequence[Patch], label: str) -> None:
         """Run patches to the end, with a bar for those who wait long."""
         exhaust(self.steps(patches), label)
@@ -63,7 +76,7 @@ class Runner:
     def _new(self, patches: Sequence[Patch]) -> list[Patch]:
         return [one for one in dict.fromkeys(patches) if one not in self.known]
 
-    def steps(self, patches: Sequence[Patch]) -> Iterator[Progress]:
+    def steps(self, patches: Sequence[Patch]) -> Generator[Progress, None, None]:
         """Run patches, a layer of a batch at a step."""
         patches = list(dict.fromkeys(patches))
         new = self._new(patches)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,7 @@ class Swap:
     unpatched: Reading
     budget: int | None = None
     _differs: dict[tuple[str, int], Tensor] = field(default_factory=dict, repr=False)
+    _firsts: dict[Node, int | None] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, runs: Runs, budget: int | None = None) -> Swap:
@@ -86,8 +87,12 @@ class Swap:
 
     def first_change(self, patch: Sequence[Node]) -> int | None:
         """The first position at which a patch puts in something else; None if nowhere."""
-        firsts = [first for node in patch if (first := self._first(node)) is not None]
-        return min(firsts, default=None)
+        # A node comes back in hundreds of sets that are drawn at random.
+        for node in patch:
+            if node not in self._firsts:
+                self._firsts[node] = self._first(node)
+        firsts = (self._firsts[node] for node in patch)
+        return min((first for first in firsts if first is not None), default=None)
 
     def _first(self, node: Node) -> int | None:
         cells = self._differing(node.kind, node.layer)[node.index[1:]]
@@ -143,6 +148,18 @@ def readings_of(
         for name, value in reading.values.items():
             check_finite(value, name, run_name(reading.patch))
     return readings
+
+
+def together(nodes: Iterable[Node]) -> Patch:
+    """Nodes as one patch, the same whatever their order.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    patch = tuple(sorted(dict.fromkeys(nodes), key=lambda n: (n.layer, str(n))))
+    if not patch:
+        raise ValueError("no node is given to be patched")
+    return patch
 
 
 def run_name(patch: Patch) -> str:

@@ -39,7 +39,8 @@ def sweep(swap: Swap, patches: Sequence[Patch]) -> Iterator[Found]:
     for patch in patches:
         with computing():
             first = swap.first_change(patch)
-        if first is None:
+        # What comes after the position that is read does not reach it.
+        if first is None or (swap.read is not None and first > swap.read):
             still.append(swap.untouched(patch))
         else:
             moving.append((patch, first))

@@ -11,7 +11,7 @@ from hook_oracle import Oracle
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
-from patchwidget import Head, Node, PatchStudy
+from patchwidget import Head, Node, Pairs, PatchStudy
 from patchwidget.hooks import HookedModel
 from patchwidget.nodes import KINDS
 
@@ -153,3 +153,19 @@ def test_windows_that_cannot_be(style, bad):
         study.exact([Head(0, 0)], window=2)
     with pytest.raises(ValueError, match="no node"):
         study.joint([])
+
+
+@pytest.mark.parametrize("read", [0, 2, 4])
+def test_sets_that_come_after_what_is_read_have_exactly_no_effect(style, read):
+    model = random_model(style)
+    clean, corrupted, answers = random_tokens(2, 7, differ=(1, 3))
+    pairs = Pairs(clean, corrupted, answers=answers, position=read)
+    study = PatchStudy(model, pairs)
+    late = [Head(0, 0, pos=read + 1), Head(1, 1, pos=6), Node("resid_pre", 1, pos=5)]
+    assert torch.equal(study.joint(late).effect.raw, torch.zeros(2))
+    if read >= 1:
+        # The late nodes of a set that begins before change nothing either.
+        early = [Head(0, 0, pos=1), Head(0, 1, pos=1)]
+        both = study.joint([*early, *late]).effect.raw
+        assert both.abs().max() > 1e-4
+        assert_close(both, study.joint(early).effect.raw)

@@ -28,6 +28,8 @@ ROOMS = (
     "changes",
     "exact",
     "estimate",
+    "rank",
+    "verify",
     "study",
     "patching",
     "widget",
