@@ -16,20 +16,21 @@ import torch
 from torch import Tensor
 
 from patchwidget.decoder import Tap, model_class, untouched
-from patchwidget.nodes import KINDS, Extent
+from patchwidget.nodes import Extent
 
+# In the order of computation: of two edits at one hook the later one has the last word.
 _HOOKS = {
     "resid_pre": "hook_resid_pre",
-    "resid_mid": "hook_resid_mid",
-    "resid_post": "hook_resid_post",
-    "attn_out": "hook_attn_out",
-    "mlp_out": "hook_mlp_out",
-    "z": "attn.hook_z",
     "q": "attn.hook_q",
     "k": "attn.hook_k",
     "v": "attn.hook_v",
     "pattern": "attn.hook_pattern",
+    "z": "attn.hook_z",
+    "attn_out": "hook_attn_out",
+    "resid_mid": "hook_resid_mid",
     "neuron": "mlp.hook_post",
+    "mlp_out": "hook_mlp_out",
+    "resid_post": "hook_resid_post",
 }
 _LIBRARIES = ("transformers.", "transformer_lens.")
 Hook = Callable[..., Tensor]
@@ -112,7 +113,7 @@ class HookedModel:
         return [
             (site, layer)
             for layer in range(self.model.cfg.n_layers)
-            for site in KINDS
+            for site in _HOOKS
             if hook_name(site, layer) in names
         ]
 

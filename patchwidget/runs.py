@@ -30,6 +30,7 @@ from patchwidget.metrics import (
     make_metric,
 )
 from patchwidget.nodes import Extent, kind_name
+from patchwidget.padding import check_padding
 from patchwidget.pairs import Pairs, Prompts, TokenPairs
 from patchwidget.sources import Source
 
@@ -257,10 +258,28 @@ def ablated(runs: Runs, source: Source, model: Any) -> Runs:
             raise ValueError(
                 f"the source's prompts have {others.shape[1]} tokens, the study's {n_pos}"
             )
+        study = runs.base_tokens[:1].expand_as(others).clone()
+        rows = zip(others, study, strict=True)
+        check_padding(getattr(model, "tokenizer", None), list(rows))
         return capture(runs.engine, others).values
 
     values = source.values(runs.base.values, capture_prompts)
+    _check_ablation(source, values, runs.base.values)
     return replace(runs, ablation=values)
+
+
+def _check_ablation(source: Source, values: Activations, base: Activations) -> None:
+    for (site, layer), value in base.items():
+        given = values.get((site, layer))
+        where = f"source {source.name} at layer {layer}'s {site}"
+        if given is None:
+            raise ValueError(f"{where} has no values")
+        if given.shape != value.shape:
+            raise ValueError(
+                f"{where} has shape {list(given.shape)}, {list(value.shape)} is needed"
+            )
+        if not bool(given.isfinite().all()):
+            raise ValueError(f"{where} has values that are not finite")
 
 
 def gradients_at(probes: Activations, values: Tensor, name: str) -> Activations:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -123,19 +124,17 @@ class Gaussian:
             raise ValueError(f"sigma must be positive, got {self.sigma}")
 
     def values(self, base: Activations, capture: Capturing) -> Activations:  # noqa: ARG002 - one form
-        """Noised values; a pattern stays 0 where a destination does not see."""
-        generator = torch.Generator().manual_seed(self.seed)
-        return {
-            (site, layer): self._noised(site, value, generator)
-            for (site, layer), value in base.items()
-        }
+        """Noised values; a pattern stays 0 where it is 0: what a destination hides."""
+        return {place: self._noised(place, value) for place, value in base.items()}
 
-    def _noised(self, site: str, value: Tensor, generator: torch.Generator) -> Tensor:
-        # Drawn on the processor: the same seed is the same noise on every device.
-        noise = torch.randn(value.shape, generator=generator).to(value)
-        seen = value[value > 0] if site == "pattern" else value
-        step = self.sigma * seen.std() * noise
-        return value + (step.tril() if site == "pattern" else step)
+    def _noised(self, place: tuple[str, int], value: Tensor) -> Tensor:
+        # Each place has its own seed, and noise is drawn on the processor: the same on
+        # every device, whatever else is captured.
+        own = crc32(f"{self.seed}/{place}".encode())
+        noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(own))
+        seen = value[value > 0] if place[0] == "pattern" else value
+        step = self.sigma * seen.std() * noise.to(value)
+        return value + (step * (value != 0) if place[0] == "pattern" else step)
 
 
 def make_source(source: str | Source) -> Source:
@@ -152,6 +151,9 @@ def make_source(source: str | Source) -> Source:
             f"unknown source {source!r}: 'zero', or sources.Mean(prompts), "
             "sources.Resample(prompts), sources.Gaussian(sigma)"
         )
-    if not hasattr(source, "values"):
-        raise TypeError(f"{source!r} is not a source: it has no values(base, capture)")
+    if isinstance(source, type) or not hasattr(source, "values"):
+        raise TypeError(
+            f"{source!r} is not a source: give sources.Zero(), or an object with "
+            "values(base, capture)"
+        )
     return source

@@ -124,9 +124,8 @@ class PatchStudy(Verifying):
     def baselines(self) -> tuple[Tensor, Tensor]:
         """The metric on the clean and on the corrupted prompts, `[B]` each."""
         scale = self._runs.scale
-        if self.direction == "denoising":
-            return scale.source, scale.base
-        return scale.base, scale.source
+        base, source = scale.base.clone(), scale.source.clone()
+        return (source, base) if self.direction == "denoising" else (base, source)
 
     @property
     def scale(self) -> float | None:

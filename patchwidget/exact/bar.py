@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
 
 from patchwidget.exact.progress import Progress
 
@@ -11,17 +11,23 @@ SHOWN_AFTER_S = 1.0
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
 
 
-def exhaust(steps: Iterable[Progress], label: str) -> None:
+def exhaust(steps: Iterator[Progress], label: str) -> None:
     """Run a computation to its end, with a bar and an estimate of the remaining time.
 
     An interrupt (Ctrl-C) closes the computation, which keeps what it finished.
     """
     from tqdm.auto import tqdm
 
-    with tqdm(
+    bar = tqdm(
         total=1.0, desc=label, delay=SHOWN_AFTER_S, bar_format=_FORMAT, leave=False
-    ) as bar:
+    )
+    try:
         for step in steps:
             told = f"{label}, {step.done}/{step.total} patches"
             bar.set_description_str(told, refresh=False)
             bar.update(step.work - bar.n)
+    finally:
+        bar.close()
+        # Also where the interrupt hit the bar, not the computation.
+        if isinstance(steps, Generator):
+            steps.close()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from time import perf_counter
+from typing import TypeVar
 
 from patchwidget.decoder import Decoder
 from patchwidget.decoder.weights import Layer
 from patchwidget.exact.swap import Patch, Swap
 from patchwidget.runs import computing
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,29 +76,36 @@ class Clock:
 
     def __init__(self, pace: Pace, work: dict[Patch, int]) -> None:
         self._pace, self._todo = pace, work
-        self._total, self._done = sum(work.values()), 0
-        self._last = perf_counter()
+        self._total, self._done, self._seconds = sum(work.values()), 0, 0.0
 
     @property
     def work(self) -> float:
         """The share that is done, 0 to 1."""
         return self._done / self._total if self._total else 1.0
 
+    def timed(self, steps: Iterator[T]) -> Iterator[T]:
+        """The steps; what whoever takes them does in between is not counted."""
+        while True:
+            started = perf_counter()
+            try:
+                step = next(steps)
+            except StopIteration:
+                return
+            self._seconds += perf_counter() - started
+            yield step
+
     def finish(self, patches: Sequence[Patch]) -> None:
         """Take note of what is finished."""
-        if not patches:
-            return
         done = sum(self._todo[patch] for patch in patches)
-        now = perf_counter()
-        self._pace.add(done, now - self._last)
-        self._done += done
-        self._last = now
+        if done:
+            self._pace.add(done, self._seconds)
+            self._done, self._seconds = self._done + done, 0.0
 
 
 def work_of(swap: Swap, patches: Sequence[Patch]) -> list[int]:
     """Work of each patch: multiplications, or 1 a patch that the model's hooks run."""
     with computing():
-        firsts = [swap.first_change(patch) for patch in patches]
+        firsts = [swap.reaching(patch) for patch in patches]
     if not isinstance(swap.engine, Decoder):
         return [int(first is not None) for first in firsts]
     counted = cache(partial(_work, swap, swap.engine.weights.layers))

@@ -28,7 +28,7 @@ def hook_loop(
     """
     for patch in patches:
         with computing():
-            if swap.first_change(patch) is None:
+            if swap.reaching(patch) is None:
                 found = swap.untouched(patch)
             else:
                 found = _patched(swap, patch, hooked)

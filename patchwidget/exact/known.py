@@ -17,7 +17,7 @@ class Known:
     """Exact effects by what was patched, for each metric of a study."""
 
     def __init__(self, runs: Runs, swap: Swap) -> None:
-        self._runs, self._base = runs, swap.unpatched
+        self._runs, self._unpatched = runs, swap.unpatched
         self._effects: dict[str, dict[Patch, Effect]] = {
             name: {} for name in runs.metrics
         }
@@ -52,13 +52,13 @@ class Known:
 
     def _keep(self, reading: Reading) -> Effect:
         for name, value in reading.values.items():
-            runs, base = self._runs.reading(name), self._base.values[name]
+            runs, base = self._runs.reading(name), self._unpatched.values[name]
             is_main = runs is self._runs
             self._effects[name][reading.patch] = Effect(
                 reading.patch,
                 value - base,
                 runs.unit,
-                halves(self._base.answers, reading.answers) if is_main else None,
+                halves(self._unpatched.answers, reading.answers) if is_main else None,
             )
         return self.of()[reading.patch]
 

@@ -71,7 +71,9 @@ class Runner:
 
     def cost(self, patches: Sequence[Patch]) -> PatchCost:
         """What running those of the patches would cost that are not known."""
-        return self._pace.cost(self._swap, self._new(patches))
+        new = self._new(patches)
+        self._require(new)
+        return self._pace.cost(self._swap, new)
 
     def _new(self, patches: Sequence[Patch]) -> list[Patch]:
         return [one for one in dict.fromkeys(patches) if one not in self.known]
@@ -81,14 +83,12 @@ class Runner:
         patches = list(dict.fromkeys(patches))
         new = self._new(patches)
         done = len(patches) - len(new)
-        yield Progress(done, len(patches))
-        with computing():
-            for kind in {node.kind for patch in new for node in patch}:
-                self._runs.require(kind)
-        self._watch.check()
-        clock = self._pace.start(self._swap, new)
         try:
-            for found in readings(self._swap, new):
+            yield Progress(done, len(patches))
+            self._require(new)
+            self._watch.check()
+            clock = self._pace.start(self._swap, new)
+            for found in clock.timed(readings(self._swap, new)):
                 # Nothing found is for listeners the end, and most steps find nothing.
                 effects = self._learned(found) if found else ()
                 done += len(effects)
@@ -96,6 +96,11 @@ class Runner:
                 yield Progress(done, len(patches), effects, clock.work)
         finally:
             self.known.learn(())
+
+    def _require(self, patches: Iterable[Patch]) -> None:
+        with computing():
+            for kind in {node.kind for patch in patches for node in patch}:
+                self._runs.require(kind)
 
     def _learned(self, found: tuple[Reading, ...]) -> Any:
         # Between two steps the user's own cells may have changed the model.

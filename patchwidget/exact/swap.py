@@ -87,12 +87,34 @@ class Swap:
 
     def first_change(self, patch: Sequence[Node]) -> int | None:
         """The first position at which a patch puts in something else; None if nowhere."""
-        # A node comes back in hundreds of sets that are drawn at random.
-        for node in patch:
-            if node not in self._firsts:
-                self._firsts[node] = self._first(node)
-        firsts = (self._firsts[node] for node in patch)
+        firsts = (self._first_of(node) for node in patch)
         return min((first for first in firsts if first is not None), default=None)
+
+    def reaching(self, patch: Sequence[Node]) -> int | None:
+        """`first_change`, or None where no change can reach what the metrics read."""
+        read = self.read
+        if all(self._is_idle(node, read) for node in patch):
+            return None
+        return self.first_change(patch)
+
+    def _is_idle(self, node: Node, read: int | None) -> bool:
+        """Whether a node changes nothing, or only what is never read.
+
+        What comes after the position that is read does not reach it, nor does another
+        position once attention has mixed them for the last time.
+        """
+        first = self._first_of(node)
+        if first is None or read is None:
+            return first is None
+        last = self.engine.extent(self.n_pos).n_layers - 1
+        is_late = node.layer == last and node.kind not in ("resid_pre", "k", "v")
+        return first > read or (is_late and node.pos not in (None, read))
+
+    def _first_of(self, node: Node) -> int | None:
+        # A node comes back in hundreds of sets that are drawn at random.
+        if node not in self._firsts:
+            self._firsts[node] = self._first(node)
+        return self._firsts[node]
 
     def _first(self, node: Node) -> int | None:
         cells = self._differing(node.kind, node.layer)[node.index[1:]]

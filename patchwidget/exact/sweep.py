@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from typing import cast
 
-import torch
 from torch import Tensor
 
 from patchwidget.changes import Change, change
@@ -38,9 +37,8 @@ def sweep(swap: Swap, patches: Sequence[Patch]) -> Iterator[Found]:
     still: list[Reading] = []
     for patch in patches:
         with computing():
-            first = swap.first_change(patch)
-        # What comes after the position that is read does not reach it.
-        if first is None or (swap.read is not None and first > swap.read):
+            first = swap.reaching(patch)
+        if first is None:
             still.append(swap.untouched(patch))
         else:
             moving.append((patch, first))
@@ -72,10 +70,10 @@ def _say_less(n_patches: int) -> None:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    # A processor's allocator has no error class of its own.
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(
-        error
-    )
+    # Also inside a user's metric, which unembeds; a processor's allocator and Apple's
+    # have no error class of their own.
+    words = ("allocate memory", "out of memory", "OutOfMemoryError", "ALLOC_FAILED")
+    return any(one in str(error) for one in words)
 
 
 def _run(swap: Swap, batch: Batch) -> Iterator[Found]:

@@ -150,9 +150,9 @@ def test_against_transformer_lens(model, table):
             None,
             ["get_act_patch_resid_pre"],
             None,
-            3,
+            1,
         ),
-        "z, all positions (144)": (["z"], None, [ALL_POS["z"]], None, 3),
+        "z, all positions (144)": (["z"], None, [ALL_POS["z"]], None, 1),
         "five components, all positions (720)": (
             HEAD_KINDS,
             None,
