@@ -217,6 +217,7 @@ class PatchStudy(Verifying):
         Raises:
             ValueError, IndexError, RuntimeError: see `exact`.
         """
+        self._runs.reading(metric or self.metric)  # an unknown name is refused first
         patch = together(self.nodes(nodes))
         singles = [(node,) for node in patch]
         self._runner.finish([patch, *singles], "joint patch")

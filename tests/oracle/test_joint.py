@@ -90,6 +90,41 @@ def test_both_engines_agree(style, monkeypatch):
         assert_close(fast.joint(nodes).effect.raw, slow.joint(nodes).effect.raw)
 
 
+def test_both_engines_agree_where_two_edits_share_a_hook(style, monkeypatch):
+    """On a Bridge the middle of the stream is edited at what attention writes."""
+    model = random_model(style)
+    tokens = random_tokens(2, 5, differ=(1, 3))
+    fast = PatchStudy(model, *tokens)
+    monkeypatch.setattr(
+        "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
+    )
+    slow = PatchStudy(model, *tokens)
+    nodes = [Node("resid_mid", 1, pos=3), Node("attn_out", 1, pos=3)]
+    assert_close(fast.joint(nodes).effect.raw, slow.joint(nodes).effect.raw)
+    assert_close(
+        fast.joint(nodes).effect.raw, fast.joint(nodes[:1]).singles[nodes[0]].raw
+    )
+
+
+@pytest.mark.parametrize("position", [2, 3])
+def test_sets_that_reach_nothing_that_is_read_are_exactly_zero(style, position):
+    model = random_model(style, n_layers=2)
+    clean, corrupted, answers = random_tokens(2, 6, differ=(1, 4))
+    pairs = Pairs(clean, corrupted, answers=answers, position=position)
+    study = PatchStudy(model, pairs)
+    late = [Node("resid_pre", 0, pos=5), Node("mlp_out", 1, pos=4)]
+    unread = [Node("mlp_out", 1, pos=1), Head(1, 0, "z", 1)]
+    for nodes in (late, unread, [late[0], unread[0]]):
+        assert study.cost(nodes).patches == 0
+        assert not study.joint(nodes).effect.raw.any()
+    mixed = study.joint([late[1], Node("mlp_out", 0, pos=1)])
+    assert_close(mixed.effect.raw, mixed.singles["L0.mlp_out@1"].raw)
+    tight = PatchStudy(model, pairs, budget=10**6)
+    assert_close(
+        tight.exact("mlp_out", window=2).raw, study.exact("mlp_out", window=2).raw
+    )
+
+
 def test_many_sets_run_as_one_batch(style):
     model = random_model(style)
     study = PatchStudy(model, *random_tokens(2, 5, differ=(1, 3)))

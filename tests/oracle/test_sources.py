@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from family_models import FAMILIES, family_model
 from hook_oracle import HOOKS, logit_diff
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
@@ -114,6 +115,60 @@ def test_noise_is_of_the_size_asked_for_and_seeded(model, tokens):
             continue
         # A thousandfold of numbers would be needed for less than a tenth of spread.
         assert float(noise.std() / values.std()) == pytest.approx(3.0, rel=0.25)
+
+
+def test_noise_is_the_same_on_both_engines_and_hidden_cells_stay_0(tokens, monkeypatch):
+    model = family_model(FAMILIES[-1] if "mistral" not in FAMILIES else "mistral")
+    clean, _, answers = tokens
+    source = sources.Gaussian(2.0, seed=3)
+    fast = PatchStudy(model, clean, answers=answers, source=source)
+    monkeypatch.setattr(
+        "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
+    )
+    slow = PatchStudy(model, clean, answers=answers, source=source)
+    for place, value in slow._runs.source.values.items():
+        assert_close(value, fast._runs.source.values[place], rtol=1e-4, atol=1e-4)
+    for layer in range(2):
+        base = fast._runs.base.values["pattern", layer]
+        noised = fast._runs.source.values["pattern", layer]
+        assert not noised[base == 0].any(), "nor outside a window"
+        assert noised[base != 0].ne(base[base != 0]).all()
+
+
+class Odd:
+    """A source that gives what its test wants."""
+
+    name = "odd"
+
+    def __init__(self, change):
+        self.change = change
+
+    def values(self, base, capture):
+        return self.change(dict(base))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: {p: x for p, x in v.items() if p[0] != "q"}, "0's q has no values"),
+        (lambda v: {p: x[:1, :1] for p, x in v.items()}, r"has shape \[1, 1, "),
+        (lambda v: {p: x * torch.nan for p, x in v.items()}, "are not finite"),
+    ],
+)
+def test_what_a_source_gives_is_checked(model, tokens, change, message):
+    clean, _, answers = tokens
+    with pytest.raises(ValueError, match=message):
+        PatchStudy(model, clean, answers=answers, source=Odd(change))
+    with pytest.raises(TypeError, match="is not a source: give"):
+        PatchStudy(model, clean, answers=answers, source=sources.Zero)
+
+
+def test_prompts_of_a_source_begin_as_the_studys_do(model):
+    start = torch.zeros(3, 1, dtype=torch.long)
+    clean, _, answers = random_tokens()
+    with_start = torch.cat([start, clean[:, 1:]], 1)
+    with pytest.raises(ValueError, match="begins with"):
+        PatchStudy(model, with_start, answers=answers, source=sources.Mean(clean))
 
 
 def test_estimates_go_with_the_same_values(model, tokens):

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Head, Node, PatchStudy
-from patchwidget.decoder import Decoder
+from patchwidget.decoder import Decoder, StreamReadout
 from patchwidget.exact import Progress, bar, batches, budget
 from patchwidget.exact.swap import Swap
 from patchwidget.hooks import HookedModel
@@ -249,6 +249,26 @@ def test_out_of_memory_halves_the_batch(model, tokens, monkeypatch, error):
         assert_close(found[node].raw, expected[node].raw)
 
 
+def test_memory_that_runs_out_in_a_metric_halves_the_batch_too(
+    model, tokens, monkeypatch
+):
+    def gap(logits):
+        return logits[:, -1, 3] - logits[:, -1, 5]
+
+    expected = PatchStudy(model, *tokens[:2], metric=gap).exact("z")
+    study = PatchStudy(model, *tokens[:2], metric=gap)
+    real = StreamReadout.logits
+
+    def greedy(readout, *args):
+        if len(readout.stream) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+        return real(readout, *args)
+
+    monkeypatch.setattr(StreamReadout, "logits", greedy)
+    with pytest.warns(RuntimeWarning, match="memory did not suffice"):
+        assert_close(study.exact("z").raw, expected.raw)
+
+
 def test_one_patch_that_does_not_fit_is_an_error(model, tokens, monkeypatch):
     study = PatchStudy(model, *tokens)
 
@@ -301,6 +321,37 @@ def test_cost_counts_the_products_that_are_made(tokens, monkeypatch):
     assert cost.patches == 1
     assert cost.seconds > 0
     assert "1 patch, about" in str(cost)
+
+
+def test_pauses_between_steps_are_no_part_of_the_pace(model, tokens):
+    study = PatchStudy(model, *tokens)
+    for _ in study.steps("exact", "z"):
+        time.sleep(0.1)
+    assert study.cost("q").seconds < 0.2
+
+
+def test_cost_of_kinds_that_are_not_there_is_told_in_words(tokens):
+    model = random_model(STYLES[0])
+    study = PatchStudy(model, *tokens)
+    study._runs.base.values.pop(("resid_mid", 0))
+    with pytest.raises(ValueError, match="there is no resid_mid in this model"):
+        study.cost(["L0.resid_mid@2"])
+
+
+def test_an_end_is_told_however_early_it_comes(model, tokens):
+    study = PatchStudy(model, *tokens)
+    told = []
+    study.subscribe(told.append)
+    steps = study.steps("exact", "z")
+    next(steps)
+    steps.close()
+    assert told == [()]
+
+
+def test_baselines_are_copies(model, tokens):
+    study = PatchStudy(model, *tokens)
+    study.baselines[0].zero_()
+    assert study.baselines[0].abs().min() > 0
 
 
 def test_cost_of_what_is_known_is_nothing(model, tokens):
