@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 
+import pytest
 import torch
 from toy_models import TL_MAJOR, VOCABULARY, noisy, tokenizer
 
@@ -106,6 +107,13 @@ _NATIVE = {
 # What folding norms and centring weights makes of each.
 _COMPATIBLE = tuple(f"{name}, compatible" for name in _BRIDGES)
 FAMILIES = (*_BRIDGES, *_COMPATIBLE, *_NATIVE) if TL_MAJOR >= 4 else tuple(_HOOKED)
+# Estimates read the decoder's weights: how a Bridge keeps them is not asked every time.
+FAMILY_CASES = [
+    pytest.param(
+        name, marks=pytest.mark.long if name in (*_COMPATIBLE, *_NATIVE) else ()
+    )
+    for name in FAMILIES
+]
 
 
 def family_model(name, seed=0):

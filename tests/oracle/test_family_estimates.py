@@ -19,7 +19,7 @@ from estimate_oracles import (
     through_softmax,
     writes,
 )
-from family_models import FAMILIES, family_model
+from family_models import FAMILY_CASES, family_model
 from torch.testing import assert_close
 from toy_models import random_tokens
 
@@ -32,7 +32,7 @@ QK = [("q", None), ("q", "pos"), ("k", None), ("k", "pos")]
 N_POS = 5
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=FAMILY_CASES)
 def model(request):
     return family_model(request.param)
 

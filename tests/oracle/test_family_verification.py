@@ -7,13 +7,13 @@ import json
 import pytest
 from direct import assert_direct_effects, patched_values
 from estimate_oracles import in_double
-from family_models import FAMILIES, family_model
+from family_models import FAMILY_CASES, family_model
 from toy_models import random_tokens
 
 from patchwidget import Head, PatchStudy
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=FAMILY_CASES)
 def study(request):
     tokens = random_tokens(2, 6, differ=(1, 3))
     return PatchStudy(family_model(request.param), *tokens)

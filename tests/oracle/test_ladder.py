@@ -11,7 +11,7 @@ import dataclasses
 import pytest
 import torch
 from estimate_oracles import in_double
-from family_models import FAMILIES, family_model
+from family_models import FAMILY_CASES, family_model
 from precise import CUTS, at, change_at, metric_with, some
 from torch.nn.functional import relu
 from torch.testing import assert_close
@@ -27,7 +27,7 @@ EMBEDDING = "resid_pre", 0
 H = 1e-6
 
 
-@pytest.fixture(scope="module", params=[*STYLES, *FAMILIES])
+@pytest.fixture(scope="module", params=[*STYLES, *FAMILY_CASES])
 def model(request):
     own = random_model if request.param in STYLES else family_model
     return own(request.param)
