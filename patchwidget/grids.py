@@ -99,6 +99,7 @@ class Grid:
         method: `"exact"`, or the estimate's name.
         direction: `"denoising"` or `"noising"`.
         metric: the metric's name.
+        window: how many layers were patched together, centred on a cell's own.
         signed: False if the method gives sizes only (GradDrop, AtP*): then no value is
             negative, and `values` and `mean_abs` are the same.
         cost: what the whole grid takes; None where it was not counted.
@@ -116,6 +117,7 @@ class Grid:
     method: str = field(default="exact", kw_only=True)
     direction: str = field(default="denoising", kw_only=True)
     metric: str = field(default="metric", kw_only=True)
+    window: int = field(default=1, kw_only=True)
     signed: bool = field(default=True, kw_only=True)
     cost: Cost | None = field(default=None, kw_only=True)
 
@@ -242,9 +244,10 @@ class Grid:
             values.numpy(), cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto"
         )
         ax.figure.colorbar(image, ax=ax, label=f"effect on {self.metric}")
+        several = f" of {self.window} layers" if self.window > 1 else ""
         ax.set(
             ylabel=self.axes[0].capitalize(),
             xlabel=self.axes[1].capitalize(),
-            title=f"{self.kind}, {self.method} ({self.direction})",
+            title=f"{self.kind}{several}, {self.method} ({self.direction})",
         )
         return ax

@@ -125,4 +125,5 @@ class Runner:
             scale=runs.unit,
             direction=runs.direction,
             metric=runs.metric.name,
+            window=window,
         )

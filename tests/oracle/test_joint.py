@@ -158,6 +158,7 @@ def test_windows_of_layers(style, width, by):
     oracle = Oracle(model, corrupted, clean, answers)
     grid = study.exact(kind, by=by, window=width)
     assert grid.raw.shape == (2, *study.extent.shape(kind, by))
+    assert grid.window == width
     for node in grid.nodes():
         start, stop = node.layer - width // 2, node.layer + (width + 1) // 2
         nodes = [
