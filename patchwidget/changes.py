@@ -37,6 +37,15 @@ class Change:
     first: int
 
 
+def resumes_at(kind: str, block: Layer) -> str:
+    """The first place in a layer's stream that shows all of a patch's change."""
+    if kind in ("resid_pre", "resid_mid", "resid_post"):
+        return kind
+    # In a parallel block, and without an MLP, nothing reads the stream in between.
+    is_end = kind in ("mlp_out", "neuron") or block.parallel or block.mlp is None
+    return "resid_post" if is_end else "resid_mid"
+
+
 def change(
     weights: Weights,
     base: Values,
@@ -60,9 +69,7 @@ def change(
     kind, layer = nodes[0].kind, nodes[0].layer
     if kind in ("resid_pre", "resid_mid", "resid_post"):
         return Change(patch.replaced(kind), layer, kind, first)
-    site = "resid_post" if kind in ("mlp_out", "neuron") else "resid_mid"
-    # In a parallel block, and without an MLP, nothing reads the stream in between.
-    site = site if (site, layer) in base else "resid_post"
+    site = resumes_at(kind, patch.block)
     return Change(patch.before(site) + _WRITES[kind](patch), layer, site, first)
 
 

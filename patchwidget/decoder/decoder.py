@@ -197,14 +197,13 @@ class Decoder:
             tap: sees the sites of the positions that are computed.
             past: what comes before the stream's first position.
             read: the one position that is wanted in the end; None for all. The last
-                layer then computes that one only, and gives `[N, 1, d]`.
+                layer then computes that one only, and gives `[N, 1, d]`: for runs that
+                start before that layer or at its own start.
         """
         layers = self.weights.layers
         column = (
             None if read is None else slice(read - past.length, read - past.length + 1)
         )
-        if column and layer == len(layers) - 1 and site != "resid_pre":
-            stream = stream[:, column]
         yield stream
         if site == "resid_mid":
             stream = self._second_half(layers[layer], layer, stream, tap)

@@ -31,6 +31,7 @@ class Packed:
         copies: number of runs of all prompts.
         first: where all of them start, or None if they start at different positions.
         read: the one position that is wanted in the end; None for all.
+        wanted: the rows at that position, one a run and prompt.
     """
 
     weights: Weights
@@ -39,6 +40,7 @@ class Packed:
     copies: int
     first: int | None
     read: int | None
+    wanted: Tensor
 
     @classmethod
     def of(
@@ -51,11 +53,23 @@ class Packed:
         """Runs that start to differ from the base run at `starts`, one a copy."""
         n_pairs, n_pos = base["resid_pre", 0].shape[:2]
         device = base["resid_pre", 0].device
-        from_start = torch.arange(n_pos) >= torch.tensor(starts)[:, None]
-        wanted = from_start[:, None].expand(-1, n_pairs, -1)
-        places = wanted.flatten().nonzero()[:, 0].to(device)
-        first = starts[0] if len(set(starts)) == 1 else None
-        return cls(weights, base, places, len(starts), first, read)
+        # Counted here, not on the device, which would have to be waited for.
+        places = [
+            (copy * n_pairs + pair) * n_pos + position
+            for copy, start in enumerate(starts)
+            for pair in range(n_pairs)
+            for position in range(start, n_pos)
+        ]
+        wanted = [row for row, place in enumerate(places) if place % n_pos == read]
+        return cls(
+            weights,
+            base,
+            torch.tensor(places, device=device),
+            len(starts),
+            starts[0] if len(set(starts)) == 1 else None,
+            read,
+            torch.tensor(wanted, dtype=torch.long, device=device),
+        )
 
     @property
     def n_pos(self) -> int:
@@ -97,9 +111,7 @@ class Packed:
 
     def _wanted(self, rows: Tensor) -> Tensor:
         """The rows at the position that is read, one a run and prompt."""
-        return (
-            rows if self.read is None else rows[self.places % self.n_pos == self.read]
-        )
+        return rows if self.read is None else rows.index_select(0, self.wanted)
 
     def _block(self, weights: Layer, layer: int, rows: Tensor) -> Tensor:
         is_last = layer == len(self.weights.layers) - 1

@@ -8,6 +8,7 @@ from functools import cache, partial
 from time import perf_counter
 from typing import TypeVar
 
+from patchwidget.changes import resumes_at
 from patchwidget.decoder import Decoder
 from patchwidget.decoder.weights import Layer
 from patchwidget.exact.swap import Patch, Swap
@@ -125,12 +126,9 @@ def _whole_run(swap: Swap) -> int:
 def _start(decoder: Decoder, patch: Patch) -> tuple[int, str]:
     """The layer and the site that a run goes on from."""
     layer = min(node.layer for node in patch)
-    kind = patch[0].kind
-    if len(patch) > 1 or kind == "resid_pre":
+    if len(patch) > 1:
         return layer, "resid_pre"
-    is_end = kind in ("mlp_out", "neuron", "resid_post")
-    is_end = is_end or decoder.weights.layers[layer].parallel
-    return layer, "resid_post" if is_end else "resid_mid"
+    return layer, resumes_at(patch[0].kind, decoder.weights.layers[layer])
 
 
 def _work(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
+from patchwidget.effects import Effect
 from patchwidget.exact.bar import exhaust
 from patchwidget.exact.budget import most_patches, rows_at_once
 from patchwidget.exact.cost import Pace, PatchCost
@@ -102,7 +103,7 @@ class Runner:
             for kind in {node.kind for patch in patches for node in patch}:
                 self._runs.require(kind)
 
-    def _learned(self, found: tuple[Reading, ...]) -> Any:
+    def _learned(self, found: tuple[Reading, ...]) -> tuple[Effect, ...]:
         # Between two steps the user's own cells may have changed the model.
         self._watch.check()
         return self.known.learn(found)

@@ -150,23 +150,20 @@ def test_against_transformer_lens(model, table):
             None,
             ["get_act_patch_resid_pre"],
             None,
-            1,
         ),
-        "z, all positions (144)": (["z"], None, [ALL_POS["z"]], None, 1),
+        "z, all positions (144)": (["z"], None, [ALL_POS["z"]], None),
         "five components, all positions (720)": (
             HEAD_KINDS,
             None,
             ALL_POS.values(),
             EVERY,
-            1,
         ),
-        "z by position (2,160)": (["z"], "pos", [BY_POS["z"]], 8 * EVERY, 1),
+        "z by position (2,160)": (["z"], "pos", [BY_POS["z"]], 8 * EVERY),
         "five components by position (10,800)": (
             HEAD_KINDS,
             "pos",
             BY_POS.values(),
             8 * EVERY,
-            1,
         ),
     }
     table.add(
@@ -177,18 +174,13 @@ def test_against_transformer_lens(model, table):
         "|---|---|---|---|---|---|---|",
     )
     Timed(model, ["z"])
-    for name, (kinds, by, functions, sample, repeats) in rows.items():
-        # One after the other in turn, so that a busy minute meets both.
-        ours, other = [], []
-        for _ in range(repeats):
-            ours.append(Timed(model, kinds, by))
-            other.append(theirs(model, functions, sample))
-        middle = sorted(ours, key=lambda one: one.seconds)[len(ours) // 2]
-        seconds = statistics.median(other)
+    # Theirs right after ours, so that a busy minute meets both.
+    for name, (kinds, by, functions, sample) in rows.items():
+        ours, seconds = Timed(model, kinds, by), theirs(model, functions, sample)
         table.add(
-            f"| {name} | {middle.seconds:.1f} | {seconds:.1f}"
-            f"{' (sampled)' if sample else ''} | {seconds / middle.seconds:.1f} | "
-            f"{middle.rate / 1e9:.0f} | {middle.peak / 1e9:.0f} | {middle.share:.2f} |"
+            f"| {name} | {ours.seconds:.1f} | {seconds:.1f}"
+            f"{' (sampled)' if sample else ''} | {seconds / ours.seconds:.1f} | "
+            f"{ours.rate / 1e9:.0f} | {ours.peak / 1e9:.0f} | {ours.share:.2f} |"
         )
     table.add("")
 

@@ -9,8 +9,9 @@ from family_models import FAMILIES, family_model
 from toy_models import STYLES, random_model
 
 from patchwidget.changes import change
-from patchwidget.decoder import Decoder, Past, in_single
+from patchwidget.decoder import Decoder, Packed, in_single
 from patchwidget.decoder.bridge import BridgeParts
+from patchwidget.decoder.weights import Attention
 from patchwidget.nodes import KINDS
 from patchwidget.runs import capture, computing
 
@@ -30,6 +31,8 @@ def test_nothing_strays(model, monkeypatch):
     dtype = torch.bfloat16
     # Gemma keeps it as a tensor, and nothing on this GPU has a value to be read.
     monkeypatch.setattr(BridgeParts, "embed_scale", lambda _: 5.0)
+    # Nor an address to be compared.
+    monkeypatch.setattr(Attention, "adjacent_qkv", None)
     with fake_gpu(), computing():
         decoder = Decoder.of(move(model, dtype))
         tokens = torch.ones(2, 5, dtype=torch.long, device="cuda")
@@ -50,10 +53,14 @@ def assert_patches_stay(decoder, kind, base, source, dtype):
     assert_on_gpu(start.stream, dtype, kind)
     end = decoder.resume(start.stream.flatten(0, 1), start.layer, start.site)
     assert_on_gpu(end.logits(), dtype, kind)
-    later = start.stream[:, :, 2:].flatten(0, 1)
-    *_, last = decoder.steps(later, start.layer, start.site, past=Past(2, base), read=3)
-    assert last.shape[:2] == (2 * 2, 1)
-    assert_on_gpu(last, dtype, kind)
+    # As sweeps go on: from one position on, and each copy from its own.
+    for starts in ([2, 2], [1, 3]):
+        for read in (3, None):
+            packed = Packed.of(decoder.weights, base, starts, read)
+            rows = packed.pack(start.stream)
+            *_, last = packed.steps(rows, start.layer, start.site)
+            assert_on_gpu(last, dtype, kind)
+            assert packed.final(last).shape[:2] == (2 * 2, 1 if read == 3 else 5)
 
 
 def test_it_would_be_noticed():

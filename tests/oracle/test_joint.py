@@ -77,15 +77,21 @@ def test_joint_patches_in_every_family(family):
             assert_joint_is_right(study, oracle, nodes)
 
 
-def test_both_engines_agree(style, monkeypatch):
-    model = random_model(style)
-    tokens = random_tokens(2, 5, differ=(1, 3))
+def on_both_engines(model, tokens, monkeypatch):
     fast = PatchStudy(model, *tokens)
     monkeypatch.setattr(
         "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
     )
     slow = PatchStudy(model, *tokens)
+    assert fast.notice is None
     assert slow.notice is not None
+    return fast, slow
+
+
+def test_both_engines_agree(style, monkeypatch):
+    model = random_model(style)
+    tokens = random_tokens(2, 5, differ=(1, 3))
+    fast, slow = on_both_engines(model, tokens, monkeypatch)
     for nodes in random_sets(fast, 6, seed=2):
         assert_close(fast.joint(nodes).effect.raw, slow.joint(nodes).effect.raw)
 
@@ -94,11 +100,7 @@ def test_both_engines_agree_where_two_edits_share_a_hook(style, monkeypatch):
     """On a Bridge the middle of the stream is edited at what attention writes."""
     model = random_model(style)
     tokens = random_tokens(2, 5, differ=(1, 3))
-    fast = PatchStudy(model, *tokens)
-    monkeypatch.setattr(
-        "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
-    )
-    slow = PatchStudy(model, *tokens)
+    fast, slow = on_both_engines(model, tokens, monkeypatch)
     nodes = [Node("resid_mid", 1, pos=3), Node("attn_out", 1, pos=3)]
     assert_close(fast.joint(nodes).effect.raw, slow.joint(nodes).effect.raw)
     assert_close(
