@@ -6,10 +6,19 @@
  */
 
 /** Written by the kernel, only read here. */
-export type KernelTrait = "study" | "grids" | "verified" | "job";
+export type KernelTrait = "study" | "grids" | "verified" | "report" | "job";
 
 /** Written here; a user's Python code may set them as well. */
-export type ViewTrait = "selection" | "shown" | "pair";
+export type ViewTrait =
+  | "selection"
+  | "shown"
+  | "pair"
+  | "method"
+  | "direction"
+  | "kind"
+  | "names"
+  | "folds"
+  | "wide";
 
 export type Trait = KernelTrait | ViewTrait;
 

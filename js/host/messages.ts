@@ -9,12 +9,14 @@ import type { Host } from "./host";
 import type { Report } from "./report";
 
 // biome-ignore format: a Python test reads this line and compares it with its twin
-export const MESSAGE_KINDS = {attentionGet: "attention.get", jobCancel: "job.cancel", jobRetry: "job.retry", jobProgress: "job.progress", reply: "reply"} as const;
+export const MESSAGE_KINDS = {attentionGet: "attention.get", circuitsvisGet: "circuitsvis.get", rowGet: "row.get", neuronsGet: "neurons.get", diagnosisGet: "diagnosis.get", costGet: "cost.get", verifyStart: "verify.start", jobCancel: "job.cancel", jobRetry: "job.retry", jobProgress: "job.progress", reply: "reply"} as const;
 
 /** A kernel that runs a user's cell answers only when that cell has ended. */
 const REPLY_TIMEOUT_MS = 30_000;
 
-type RequestKind = (typeof MESSAGE_KINDS)["attentionGet" | "jobCancel" | "jobRetry"];
+type RequestName = Exclude<keyof typeof MESSAGE_KINDS, "jobProgress" | "reply">;
+
+export type RequestKind = (typeof MESSAGE_KINDS)[RequestName];
 
 export interface Reply {
   payload: unknown;
@@ -25,6 +27,8 @@ export interface JobProgress {
   id: number;
   done: number;
   total: number;
+  /** How long it will still take; null while nobody can tell. */
+  secondsLeft: number | null;
 }
 
 /** The kernel refused a request, or never answered it. */
@@ -72,7 +76,8 @@ export function openChannel(
       if (waiting) settle(waiting, content, buffers);
       else if (content.id.startsWith(prefix)) report("a reply came late", content);
     } else if (isProgress(content)) {
-      onProgress({ id: content.id, done: content.done, total: content.total });
+      const { id, done, total, seconds_left = null } = content;
+      onProgress({ id, done, total, secondsLeft: seconds_left });
     } else {
       report("a message could not be understood", content);
     }
@@ -162,12 +167,20 @@ function isReply(content: unknown): content is ReplyMessage {
   );
 }
 
-function isProgress(content: unknown): content is JobProgress & { kind: string } {
+interface ProgressMessage {
+  id: number;
+  done: number;
+  total: number;
+  seconds_left?: number | null;
+}
+
+function isProgress(content: unknown): content is ProgressMessage {
   return (
     hasKind(content, MESSAGE_KINDS.jobProgress) &&
     typeof content.id === "number" &&
     typeof content.done === "number" &&
-    typeof content.total === "number"
+    typeof content.total === "number" &&
+    (content.seconds_left == null || typeof content.seconds_left === "number")
   );
 }
 

@@ -1,10 +1,8 @@
 /** What the heatmaps show: one facet per kind, and one scale for all of them. */
 
-import { HEAD_KINDS, type Kind, nodeCell, POSITION_KINDS, parseNode } from "./node";
+import { KINDS, type Kind, nodeCell, parseNode } from "./node";
 import type { Grid, Verified } from "./results";
-
-export const SHOWN = ["estimate", "exact", "miss"] as const;
-export type Shown = (typeof SHOWN)[number];
+import type { Shown } from "./settings";
 
 export interface Facet {
   kind: Kind;
@@ -37,7 +35,7 @@ export function makeFigure(
   const results = byKind(verified);
   const facets = new Map<Kind, Facet>();
   let scale = 0;
-  for (const kind of [...POSITION_KINDS, ...HEAD_KINDS]) {
+  for (const kind of KINDS) {
     const grid = grids.get(kind);
     if (!grid) continue;
     const facet = makeFacet(grid, results.get(kind) ?? [], shown);
@@ -73,13 +71,13 @@ function byKind(verified: ReadonlyMap<string, Verified>): Map<Kind, CellResult[]
 
 function makeFacet(grid: Grid, results: readonly CellResult[], shown: Shown): Facet {
   const { kind, rows, columns, values } = grid;
-  const isEstimate = shown === "estimate";
+  const isFull = shown === "estimate" || shown === "known";
   const facet: Facet = {
     kind,
     rows,
     columns,
-    values: isEstimate ? values : new Float32Array(values.length).fill(Number.NaN),
-    unknown: new Uint8Array(values.length).fill(isEstimate ? 0 : 1),
+    values: isFull ? values.slice() : new Float32Array(values.length).fill(Number.NaN),
+    unknown: new Uint8Array(values.length).fill(isFull ? 0 : 1),
     verified: new Uint8Array(values.length),
   };
   for (const { row, column, result } of results) {
@@ -89,7 +87,7 @@ function makeFacet(grid: Grid, results: readonly CellResult[], shown: Shown): Fa
     if (shown === "estimate") continue;
     facet.unknown[index] = 0;
     facet.values[index] =
-      shown === "exact" ? result.exact : (missOf(result) ?? Number.NaN);
+      shown === "miss" ? (missOf(result) ?? Number.NaN) : result.exact;
   }
   return facet;
 }

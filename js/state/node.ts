@@ -10,6 +10,9 @@ export const POSITION_KINDS = [
 
 export const HEAD_KINDS = ["z", "q", "k", "v", "pattern"] as const;
 
+/** In the order in which they are shown. */
+export const KINDS = [...POSITION_KINDS, ...HEAD_KINDS] as const;
+
 export type PositionKind = (typeof POSITION_KINDS)[number];
 export type HeadKind = (typeof HEAD_KINDS)[number];
 export type Kind = PositionKind | HeadKind;

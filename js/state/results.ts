@@ -16,11 +16,25 @@ import {
 /** Estimates of one kind; NaN where a value is missing. */
 export interface Grid {
   kind: Kind;
+  /** The chosen one, or `atp` where that does not give this kind. */
   method: string;
+  /** False where the method gives sizes of effects only. */
+  isSigned: boolean;
   rows: number;
   columns: number;
   /** Row by row. */
   values: Float32Array;
+  /** How the pairs are spread, row by row each; null with a single pair. */
+  spread: Spread | null;
+}
+
+export interface Spread {
+  /** The range over pairs. */
+  low: Float32Array;
+  high: Float32Array;
+  /** A bootstrap interval of the mean. */
+  from: Float32Array;
+  to: Float32Array;
 }
 
 export interface Verified {
@@ -31,6 +45,8 @@ export interface Verified {
   perPair: number[];
   /** What the right answer's rise and the other's fall contribute to `exact`. */
   halves: [rise: number, fall: number] | null;
+  /** A bootstrap interval of `exact` over pairs; null with a single pair. */
+  interval: [from: number, to: number] | null;
 }
 
 export const JOB_STATES = ["idle", "running", "done", "failed", "cancelled"] as const;
@@ -41,6 +57,8 @@ export interface Job {
   done: number;
   total: number;
   label: string;
+  /** How long it will still take; null while nobody can tell. */
+  secondsLeft: number | null;
   error: { type: string; message: string } | null;
 }
 
@@ -50,6 +68,7 @@ export const NO_JOB: Job = {
   done: 0,
   total: 0,
   label: "",
+  secondsLeft: null,
   error: null,
 };
 
@@ -67,7 +86,25 @@ export function readGrid(value: unknown, where: string): Grid {
   if (values.length !== rows * columns) {
     throw new ShapeError(`${where}.data`, `${rows} x ${columns} values`, values.length);
   }
-  return { kind, method: text(raw.method, `${where}.method`), rows, columns, values };
+  return {
+    kind,
+    method: text(raw.method, `${where}.method`),
+    isSigned: raw.signed !== false,
+    rows,
+    columns,
+    values,
+    spread: raw.spread == null ? null : readSpread(raw.spread, values.length, where),
+  };
+}
+
+/** Low, high, from, to: one after the other. */
+function readSpread(value: unknown, size: number, where: string): Spread {
+  const all = floats(value, `${where}.spread`);
+  if (all.length !== 4 * size) {
+    throw new ShapeError(`${where}.spread`, `4 x ${size} values`, all.length);
+  }
+  const part = (index: number) => all.subarray(index * size, (index + 1) * size);
+  return { low: part(0), high: part(1), from: part(2), to: part(3) };
 }
 
 /** The estimate of a node, from its result or its kind's grid; null without either. */
@@ -94,7 +131,8 @@ export function readVerified(value: unknown, where: string): Verified {
     exact: measured(raw.exact, `${where}.exact`),
     raw: measured(raw.raw, `${where}.raw`),
     perPair: list(measured)(raw.per_pair, `${where}.per_pair`),
-    halves: nullable(readHalves)(raw.halves, `${where}.halves`),
+    halves: nullable(readTwo)(raw.halves, `${where}.halves`),
+    interval: nullable(readTwo)(raw.interval, `${where}.interval`),
   };
 }
 
@@ -109,16 +147,17 @@ export function readJob(value: unknown): Job {
     done: measured(raw.done, "job.done"),
     total: measured(raw.total, "job.total"),
     label: text(raw.label ?? "", "job.label"),
+    secondsLeft: null,
     error: nullable(readError)(raw.error, "job.error"),
   };
 }
 
-function readHalves(value: unknown, where: string): [number, number] {
-  const [rise, fall] = list(measured)(value, where);
-  if (rise === undefined || fall === undefined) {
-    throw new ShapeError(where, "rise and fall", value);
+function readTwo(value: unknown, where: string): [number, number] {
+  const [first, second] = list(measured)(value, where);
+  if (first === undefined || second === undefined) {
+    throw new ShapeError(where, "two numbers", value);
   }
-  return [rise, fall];
+  return [first, second];
 }
 
 function readError(value: unknown, where: string): { type: string; message: string } {

@@ -12,6 +12,7 @@ import {
 } from "@preact/signals-core";
 import type { Host, Trait } from "../host/host";
 import {
+  type Channel,
   isAbort,
   type JobProgress,
   MESSAGE_KINDS,
@@ -19,9 +20,10 @@ import {
 } from "../host/messages";
 import { reportOnce } from "../host/report";
 import { type AttentionStore, createAttention } from "./attention";
-import { type Figure, makeFigure, SHOWN, type Shown } from "./figure";
-import { createMirrors, type Mirrors, readEntries } from "./mirror";
+import { type Figure, makeFigure } from "./figure";
+import { type Complain, createMirrors, type Mirrors, readEntries } from "./mirror";
 import type { Kind } from "./node";
+import { isKind, type KindReport, type Report, readKindReport } from "./report";
 import {
   type Grid,
   type Job,
@@ -31,32 +33,27 @@ import {
   readVerified,
   type Verified,
 } from "./results";
-import { sameSelection } from "./selection";
-import { list, oneOf, text, whole } from "./shape";
+import { createSettings, type SetSetting, type SettingSignals } from "./settings";
 import { readStudy, type Study } from "./study";
 
-export interface Store {
+export interface Store extends SettingSignals {
   readonly study: ReadonlySignal<Study | null>;
   readonly grids: ReadonlySignal<ReadonlyMap<Kind, Grid>>;
   readonly verified: ReadonlySignal<ReadonlyMap<string, Verified>>;
+  readonly report: ReadonlySignal<Report>;
   /** The job's state, with the newest progress in it. */
   readonly job: ReadonlySignal<Job>;
   /** Why the kernel did not do what a job's button asked; null if it did. */
   readonly jobFailure: ReadonlySignal<string | null>;
-
-  readonly selection: ReadonlySignal<readonly string[]>;
-  readonly shown: ReadonlySignal<Shown>;
   /** Index of the pair shown; -1 for the mean, and where there is no such pair. */
   readonly pair: ReadonlySignal<number>;
+  readonly set: SetSetting;
 
   readonly figure: ReadonlySignal<Figure>;
   readonly attention: AttentionStore;
+  readonly channel: Channel;
   readonly trouble: ReadonlySignal<ReadonlyMap<Trait, string>>;
 
-  /** Writes nothing when nothing changes: a pick fires work in the kernel. */
-  select(selection: readonly string[]): void;
-  show(shown: Shown): void;
-  showPair(pair: number): void;
   cancelJob(): Promise<void>;
   /** Runs the picks that are not known once more. */
   retryJob(): Promise<void>;
@@ -75,7 +72,7 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   );
   const mirrors = createMirrors(host, report, signal);
   const kernel = followKernel(mirrors);
-  const view = followView(mirrors);
+  const { signals, set } = createSettings(host, mirrors);
   const attention = createAttention(channel);
   const jobFailure = makeSignal<string | null>(null);
   signal.addEventListener("abort", forgetWithStudy(kernel.study, attention));
@@ -91,33 +88,18 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   }
 
   return {
-    ...view,
-    pair: computed(() => knownPair(kernel.study.value, view.pair.value)),
-    study: kernel.study,
-    grids: kernel.grids,
-    verified: kernel.verified,
+    ...signals,
+    set,
+    pair: computed(() => knownPair(kernel.study.value, signals.pair.value)),
+    ...kernel,
     job: computed(() => withProgress(kernel.job.value, progress.value)),
     figure: computed(() =>
-      makeFigure(kernel.grids.value, kernel.verified.value, view.shown.value),
+      makeFigure(kernel.grids.value, kernel.verified.value, signals.shown.value),
     ),
     jobFailure,
     attention,
+    channel,
     trouble: mirrors.trouble,
-    select(selection) {
-      if (sameSelection(view.selection.peek(), selection)) return;
-      view.selection.value = selection;
-      host.set("selection", [...selection]);
-    },
-    show(shown) {
-      if (view.shown.peek() === shown) return;
-      view.shown.value = shown;
-      host.set("shown", shown);
-    },
-    showPair(pair) {
-      if (view.pair.peek() === pair) return;
-      view.pair.value = pair;
-      host.set("pair", pair);
-    },
     cancelJob: () => askOfJob("jobCancel"),
     retryJob: () => askOfJob("jobRetry"),
   };
@@ -136,29 +118,24 @@ function followKernel({ follow }: Mirrors) {
       (value, complain) => readEntries(value, "verified", readVerified, complain),
       new Map(),
     ),
+    report: follow<Report>(
+      "report",
+      (value, complain) => readReport(value, complain),
+      new Map(),
+    ),
     job: follow("job", readJob, NO_JOB),
   };
 }
 
-function byKind(grids: ReadonlyMap<string, Grid>): Map<Kind, Grid> {
-  return new Map([...grids.values()].map((grid) => [grid.kind, grid]));
+function readReport(value: unknown, complain: Complain): Report {
+  const entries = readEntries(value, "report", readKindReport, complain);
+  return new Map(
+    [...entries].filter((entry): entry is [Kind, KindReport] => isKind(entry[0])),
+  );
 }
 
-function followView({ follow }: Mirrors) {
-  return {
-    selection: follow<readonly string[]>(
-      "selection",
-      (value) => list(text)(value ?? [], "selection"),
-      [],
-      sameSelection,
-    ),
-    shown: follow<Shown>(
-      "shown",
-      (value) => oneOf(...SHOWN)(value ?? "estimate", "shown"),
-      "estimate",
-    ),
-    pair: follow("pair", (value) => whole(value ?? -1, "pair"), -1),
-  };
+function byKind(grids: ReadonlyMap<string, Grid>): Map<Kind, Grid> {
+  return new Map([...grids.values()].map((grid) => [grid.kind, grid]));
 }
 
 function knownPair(study: Study | null, pair: number): number {
@@ -180,5 +157,6 @@ function forgetWithStudy(
 /** Progress counts for the job it names, and never takes the bar back. */
 function withProgress(job: Job, progress: JobProgress | null): Job {
   if (job.state !== "running" || progress?.id !== job.id) return job;
-  return { ...job, done: Math.max(job.done, progress.done), total: progress.total };
+  const { done, total, secondsLeft } = progress;
+  return { ...job, done: Math.max(job.done, done), total, secondsLeft };
 }

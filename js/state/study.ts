@@ -1,5 +1,6 @@
 /** What is being studied, as the kernel describes it once per study. */
 
+import { KINDS, type Kind } from "./node";
 import { list, measured, nullable, oneOf, record, table, text, whole } from "./shape";
 
 export interface Pair {
@@ -16,13 +17,26 @@ export interface Metric {
   corrupted: number[];
 }
 
+/** A way of estimating, and the kinds that it gives in this model. */
+export interface Method {
+  name: string;
+  label: string;
+  kinds: Kind[];
+}
+
+export const DIRECTIONS = ["denoising", "noising"] as const;
+export type Direction = (typeof DIRECTIONS)[number];
+
 export interface Study {
   model: string;
   layers: number;
   heads: number;
   kvHeads: number;
   positions: number;
-  direction: "denoising" | "noising";
+  direction: Direction;
+  /** Those that can be chosen: an ablation has only one. */
+  directions: Direction[];
+  methods: Method[];
   metric: Metric;
   /** Null where clean and corrupted agree on the metric: effects are then raw. */
   scale: number | null;
@@ -44,13 +58,24 @@ export function readStudy(value: unknown): Study | null {
     heads: whole(raw.n_heads, "study.n_heads"),
     kvHeads: whole(raw.n_kv_heads, "study.n_kv_heads"),
     positions: whole(raw.n_pos, "study.n_pos"),
-    direction: oneOf("denoising", "noising")(raw.direction, "study.direction"),
+    direction: oneOf(...DIRECTIONS)(raw.direction, "study.direction"),
+    directions: list(oneOf(...DIRECTIONS))(raw.directions ?? [], "study.directions"),
+    methods: list(readMethod)(raw.methods ?? [], "study.methods"),
     metric: readMetric(raw.metric),
     scale: nullable(measured)(raw.scale, "study.scale"),
     pairs: list(readPair)(raw.pairs, "study.pairs"),
     names: readNames(raw.labels),
     answerPosition: whole(raw.answer_position, "study.answer_position"),
     notice: nullable(text)(raw.notice, "study.notice"),
+  };
+}
+
+function readMethod(value: unknown, where: string): Method {
+  const raw = record(value, where);
+  return {
+    name: text(raw.name, `${where}.name`),
+    label: text(raw.label, `${where}.label`),
+    kinds: list(oneOf(...KINDS))(raw.kinds, `${where}.kinds`),
   };
 }
 

@@ -2,13 +2,17 @@
 
 import { colourBar } from "../draw/colourbar";
 import { button, el, react, setAttributes } from "../draw/dom";
-import { SHOWN, type Shown } from "../state/figure";
+import { SHOWN, type Shown } from "../state/settings";
 import type { MakeView, View } from "./view";
 import { counted, effectWords } from "./words";
 
 const SHOWN_WORDS: Record<Shown, { label: string; title: string }> = {
   estimate: { label: "estimate", title: "The estimated effect of every node" },
   exact: { label: "exact", title: "The exact effect, where a patch was run" },
+  known: {
+    label: "exact where known",
+    title: "The exact effect where a patch was run, the estimate elsewhere",
+  },
   miss: { label: "miss", title: "|exact − estimate|, where a patch was run" },
 };
 
@@ -18,7 +22,7 @@ export const controlsView: MakeView = (view) =>
 function shownSwitch({ store, signal }: View): HTMLElement {
   const buttons = SHOWN.map((shown) => {
     const { label, title } = SHOWN_WORDS[shown];
-    const choice = button(label, () => store.show(shown), signal);
+    const choice = button(label, () => store.set("shown", shown), signal);
     choice.classList.add("pw-shown");
     setAttributes(choice, { title, "data-shown": shown });
     react(signal, () => {
@@ -67,7 +71,7 @@ function legend({ store, signal }: View): HTMLElement {
     const isMissing = cells.some(({ values, unknown }) =>
       values.some((value, index) => Number.isNaN(value) && !unknown[index]),
     );
-    const isBlank = shown !== "estimate" && cells.length > 0;
+    const isBlank = (shown === "exact" || shown === "miss") && cells.length > 0;
     entries.replaceChildren(
       entry("verified", "verified"),
       entry("picked", "picked"),

@@ -6,7 +6,7 @@ import type { Painting } from "../draw/canvas";
 import { el, react, setAttributes } from "../draw/dom";
 import type { Cell, FacetLayout } from "../draw/geometry";
 import { createPlot, type Plot } from "../draw/plot";
-import type { Facet, Shown } from "../state/figure";
+import type { Facet } from "../state/figure";
 import {
   cellNode,
   formatNode,
@@ -17,6 +17,7 @@ import {
 } from "../state/node";
 import { linkedColumns, nodePlace } from "../state/place";
 import { pick } from "../state/selection";
+import type { Shown } from "../state/settings";
 import type { Study } from "../state/study";
 import { tokenLabels } from "../state/tokens";
 import { listenToCells } from "./cells";
@@ -187,9 +188,9 @@ function listenToFacet(
       hover,
       pick(cell, mode) {
         const name = formatNode(cellNode(kind, cell.row, cell.column));
-        store.select(pick(store.selection.peek(), name, mode));
+        store.set("selection", pick(store.selection.peek(), name, mode));
       },
-      clear: () => store.select([]),
+      clear: () => store.set("selection", []),
     },
     signal,
   );

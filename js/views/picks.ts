@@ -44,7 +44,7 @@ function tableHead({ store, signal }: View, range: ReadonlySignal<Range>): HTMLE
     const ends = low < high ? ` ${short(low)} to ${short(high)}` : "";
     pairs.replaceChildren(`pairs${ends}`);
   });
-  const clear = button("clear", () => store.select([]), signal);
+  const clear = button("clear", () => store.set("selection", []), signal);
   clear.classList.add("pw-plain");
   clear.title = "Take back all picks (Escape in a heatmap)";
   const picked = el("th", { scope: "col", class: "pw-column" }, "picked ", clear);
@@ -149,7 +149,8 @@ function pairsCell({ signal }: View, result: Result, range: ReadonlySignal<Range
 }
 
 function unpickButton({ store, signal }: View, name: string): HTMLElement {
-  const unpick = () => store.select(pick(store.selection.peek(), name, "toggle"));
+  const unpick = () =>
+    store.set("selection", pick(store.selection.peek(), name, "toggle"));
   const cross = button("×", unpick, signal);
   cross.classList.add("pw-plain", "pw-unpick");
   cross.setAttribute("aria-label", `Take back the pick of ${name}`);

@@ -138,7 +138,7 @@ function pairLine({ store, signal }: View, facts: HTMLElement): HTMLElement {
     class: "pw-button pw-pair",
     "aria-label": "Pair shown",
   });
-  select.addEventListener("change", () => store.showPair(Number(select.value)), {
+  select.addEventListener("change", () => store.set("pair", Number(select.value)), {
     signal,
   });
   react(signal, () => {

@@ -9,12 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 ATTENTION_GET = "attention.get"
+CIRCUITSVIS_GET = "circuitsvis.get"
+ROW_GET = "row.get"
+NEURONS_GET = "neurons.get"
+DIAGNOSIS_GET = "diagnosis.get"
+COST_GET = "cost.get"
+VERIFY_START = "verify.start"
 JOB_CANCEL = "job.cancel"
 JOB_RETRY = "job.retry"
 JOB_PROGRESS = "job.progress"
 REPLY = "reply"
 
-REQUESTS = (ATTENTION_GET, JOB_CANCEL, JOB_RETRY)
+REQUESTS = (
+    ATTENTION_GET,
+    CIRCUITSVIS_GET,
+    ROW_GET,
+    NEURONS_GET,
+    DIAGNOSIS_GET,
+    COST_GET,
+    VERIFY_START,
+    JOB_CANCEL,
+    JOB_RETRY,
+)
 
 Message = dict[str, Any]
 

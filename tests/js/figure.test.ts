@@ -1,13 +1,22 @@
 // @vitest-environment node
 import { expect, test } from "vitest";
-import { makeFigure, type Shown } from "../../js/state/figure";
+import { makeFigure } from "../../js/state/figure";
 import type { Grid, Verified } from "../../js/state/results";
+import type { Shown } from "../../js/state/settings";
 
 function grid(kind: Grid["kind"], values: number[]): [Grid["kind"], Grid] {
   const columns = values.length / 2;
   return [
     kind,
-    { kind, method: "atp", rows: 2, columns, values: Float32Array.from(values) },
+    {
+      kind,
+      method: "atp",
+      isSigned: true,
+      rows: 2,
+      columns,
+      values: Float32Array.from(values),
+      spread: null,
+    },
   ];
 }
 
@@ -17,7 +26,14 @@ const GRIDS = new Map([
 ]);
 
 function verified(exact: number, estimate: number | null = 0): Verified {
-  return { estimate, exact, raw: exact, perPair: [exact], halves: null };
+  return {
+    estimate,
+    exact,
+    raw: exact,
+    perPair: [exact],
+    halves: null,
+    interval: null,
+  };
 }
 
 function draw(shown: Shown, results: Record<string, Verified> = {}) {
@@ -29,6 +45,14 @@ test("estimates: one scale for all facets, and NaN is missing", () => {
   expect(scale).toBe(0.75);
   expect(facets.get("resid_pre")?.unknown[1]).toBe(0);
   expect([...(facets.get("z")?.verified ?? [])]).toEqual([0, 0, 1, 0]);
+});
+
+test("exact where known: estimates elsewhere, and the grid's own values stay", () => {
+  const { facets } = draw("known", { "L1H0.z": verified(0.7, 0.3) });
+  const values = [...(facets.get("z")?.values ?? [])];
+  expect(values.map((value) => Number(value.toFixed(3)))).toEqual([0.1, 0.2, 0.7, 0.4]);
+  expect([...(facets.get("z")?.unknown ?? [])]).toEqual([0, 0, 0, 0]);
+  expect(GRIDS.get("z")?.values[2]).toBeCloseTo(0.3);
 });
 
 test("exact: what was not run is unknown, and colours keep their meaning", () => {

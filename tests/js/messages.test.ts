@@ -119,7 +119,7 @@ test("replies to other pages are no concern of this one", () => {
 
 test("progress goes to the job", () => {
   host.deliver({ kind: "job.progress", id: 3, done: 1, total: 2 });
-  expect(progress).toEqual([{ id: 3, done: 1, total: 2 }]);
+  expect(progress).toEqual([{ id: 3, done: 1, total: 2, secondsLeft: null }]);
 });
 
 test.each([

@@ -31,21 +31,21 @@ test("picking: only, and toggled", () => {
 
 describe("the selection", () => {
   test("is written once, and not again when it is the same", () => {
-    store.select(["L0H1.z"]);
-    store.select(["L0H1.z"]);
+    store.set("selection", ["L0H1.z"]);
+    store.set("selection", ["L0H1.z"]);
     expect(host.written).toEqual([["selection", ["L0H1.z"]]]);
   });
 
   test("is not written when it equals what Python has set", () => {
     host.receive("selection", ["L2H2.q"]);
     expect(store.selection.value).toEqual(["L2H2.q"]);
-    store.select(["L2H2.q"]);
+    store.set("selection", ["L2H2.q"]);
     expect(host.written).toEqual([]);
   });
 
   test("is written as a list of its own", () => {
     const names = ["L0H1.z"];
-    store.select(names);
+    store.set("selection", names);
     names.push("L0H2.z");
     expect(host.get("selection")).toEqual(["L0H1.z"]);
   });
@@ -60,10 +60,10 @@ describe("the selection", () => {
 });
 
 test("shown and pair are written on change only, and follow Python", () => {
-  store.show("estimate");
-  store.show("miss");
-  store.showPair(-1);
-  store.showPair(2);
+  store.set("shown", "estimate");
+  store.set("shown", "miss");
+  store.set("pair", -1);
+  store.set("pair", 2);
   expect(host.written).toEqual([
     ["shown", "miss"],
     ["pair", 2],

@@ -1,6 +1,7 @@
 /** Fixed, made-up data in the manner of indirect objects: no number here is measured. */
 
 import type { Trait } from "../../../js/host/host";
+import { KINDS } from "../../../js/state/node";
 
 export const LAYERS = 5;
 export const HEADS = 8;
@@ -44,6 +45,12 @@ export const STUDY = {
   n_kv_heads: HEADS,
   n_pos: TOKENS,
   direction: "denoising",
+  directions: ["denoising", "noising"],
+  methods: [
+    { name: "atp", label: "AtP", kinds: [...KINDS] },
+    { name: "atp_qk", label: "AtP, QK fix", kinds: [...KINDS] },
+    { name: "graddrop", label: "GradDrop", kinds: ["z", "q", "k", "v", "pattern"] },
+  ],
   metric: {
     name: "logit_diff",
     clean: [3.9, 3.4, 4.1, 3.2, 3.8, 3.5, 4.4, 3.0],
@@ -68,8 +75,17 @@ export function grid(
   const data = Float32Array.from({ length: rows * columns }, (_, index) =>
     value(Math.floor(index / columns), index % columns),
   );
-  const entry = { kind, by: null, method: "atp", axes, shape };
-  return { [`atp/${kind}`]: { ...entry, data: new DataView(data.buffer) } };
+  const entry = { kind, by: null, method: "atp", signed: true, axes, shape };
+  const spread = Float32Array.from(
+    [-0.5, 0.5, -0.2, 0.2].flatMap((width) =>
+      [...data].map((mean) => mean + width * (Math.abs(mean) + 0.01)),
+    ),
+  );
+  const bytes = {
+    data: new DataView(data.buffer),
+    spread: new DataView(spread.buffer),
+  };
+  return { [`atp/${kind}`]: { ...entry, ...bytes } };
 }
 
 const BY_POSITION = ["layer", "pos"];
@@ -129,6 +145,7 @@ function verified(estimate: number | null, exact: number, rise: number) {
     raw: exact * STUDY.scale,
     per_pair: PAIRS.map(() => exact + 0.3 * (noise() - 0.5) * Math.abs(exact)),
     halves: [exact * rise, exact * (1 - rise)],
+    interval: [exact - 0.1 * Math.abs(exact), exact + 0.1 * Math.abs(exact)],
   };
 }
 
@@ -138,6 +155,35 @@ export const VERIFIED = {
   "L4H3.z": verified(-0.332, -0.361, 0.5),
   "L2.resid_pre@10": verified(0.69, 0.812, 0.6),
   "L4H0.q": verified(0.352, 0.301, 0.7),
+};
+
+const FIGURES = {
+  n: 3,
+  pearson: 0.91,
+  slope: 0.87,
+  spearman: 0.5,
+  recall: { "1": 1, "5": null },
+};
+
+export const REPORT = {
+  z: {
+    method: "atp",
+    total: LAYERS * HEADS,
+    idle: 0,
+    verified: 3,
+    all: FIGURES,
+    layers: { "3": { ...FIGURES, n: 1, pearson: null, slope: null, spearman: null } },
+    bound: {
+      value: 0.12,
+      confidence: 0.9,
+      node: "L2H5.z",
+      unverified: 37,
+      words:
+        "with 90% confidence no effect among the 37 unverified nodes is larger than 0.1200",
+      assumption: "It takes effects as additive.",
+    },
+    without_bound: "",
+  },
 };
 
 export const NO_JOB = {
@@ -157,4 +203,11 @@ export const TRAITS: Record<Trait, unknown> = {
   selection: ["L4H0.z", "L3H1.z", "L4H3.z", "L2.resid_pre@10"],
   shown: "estimate",
   pair: -1,
+  method: "atp",
+  direction: "denoising",
+  kind: "",
+  names: { L4H0: "name mover" },
+  folds: [],
+  wide: false,
+  report: REPORT,
 };
