@@ -102,7 +102,7 @@ export function openChannel(
         try {
           signal.throwIfAborted();
           caller?.throwIfAborted();
-          host.send({ kind, id, ...body });
+          host.send({ ...body, kind, id });
         } catch (error) {
           fail(error);
         }

@@ -20,7 +20,9 @@ import {
 } from "../host/messages";
 import { reportOnce } from "../host/report";
 import { type AttentionStore, createAttention } from "./attention";
+import { type Costs, createCosts, type Wanted } from "./costs";
 import { type Figure, makeFigure } from "./figure";
+import { createHistory, type History } from "./history";
 import { type Complain, createMirrors, type Mirrors, readEntries } from "./mirror";
 import type { Kind } from "./node";
 import { isKind, type KindReport, type Report, readKindReport } from "./report";
@@ -54,6 +56,12 @@ export interface Store extends SettingSignals {
   readonly channel: Channel;
   readonly trouble: ReadonlySignal<ReadonlyMap<Trait, string>>;
 
+  /** Earlier selections. */
+  readonly history: History;
+  readonly costs: Costs;
+
+  /** Starts a verification; its results come as traits. */
+  verify(wanted: Wanted): Promise<void>;
   cancelJob(): Promise<void>;
   /** Runs the picks that are not known once more. */
   retryJob(): Promise<void>;
@@ -77,10 +85,13 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const jobFailure = makeSignal<string | null>(null);
   signal.addEventListener("abort", forgetWithStudy(kernel.study, attention));
 
-  async function askOfJob(kind: "jobCancel" | "jobRetry"): Promise<void> {
+  async function askOfJob(
+    kind: "jobCancel" | "jobRetry" | "verifyStart",
+    body: Record<string, unknown> = {},
+  ): Promise<void> {
     jobFailure.value = null;
     try {
-      await channel.request(MESSAGE_KINDS[kind], {});
+      await channel.request(MESSAGE_KINDS[kind], body);
     } catch (error) {
       if (isAbort(error)) return;
       jobFailure.value = error instanceof Error ? error.message : String(error);
@@ -100,6 +111,13 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     attention,
     channel,
     trouble: mirrors.trouble,
+    history: createHistory(
+      signals.selection,
+      (selection) => set("selection", selection),
+      signal,
+    ),
+    costs: createCosts(channel, signal),
+    verify: (wanted) => askOfJob("verifyStart", { ...wanted }),
     cancelJob: () => askOfJob("jobCancel"),
     retryJob: () => askOfJob("jobRetry"),
   };

@@ -1,17 +1,19 @@
 /** What is being studied, in one line, and what the reader has to know about it. */
 
-import { el, react } from "../draw/dom";
+import { button, el, react } from "../draw/dom";
 import { signed } from "../draw/number";
 import type { Study } from "../state/study";
-import type { MakeView } from "./view";
+import type { MakeView, View } from "./view";
 import { counted, directionWords, mean } from "./words";
 
-export const headerView: MakeView = ({ store, signal }) => {
-  const line = el("div", { class: "pw-headline" });
+export const headerView: MakeView = (view) => {
+  const { store, signal } = view;
+  const facts = el("div", { class: "pw-headline" });
+  const line = el("div", { class: "pw-topline" }, facts, widthSwitch(view));
   const notices = el("div", { class: "pw-notices" });
   react(signal, () => {
     const study = store.study.value;
-    line.replaceChildren(...(study ? headline(study) : ["Waiting for the study."]));
+    facts.replaceChildren(...(study ? headline(study) : ["Waiting for the study."]));
   });
   react(signal, () => {
     const study = store.study.value;
@@ -30,6 +32,16 @@ export const headerView: MakeView = ({ store, signal }) => {
   });
   return el("header", { class: "pw-header" }, line, notices);
 };
+
+/** Text is easier to read in a column; large grids want all the room there is. */
+function widthSwitch({ store, signal }: View): HTMLElement {
+  const toggle = button("⤢", () => store.set("wide", !store.wide.peek()), signal);
+  toggle.classList.add("pw-plain", "pw-wide-switch");
+  toggle.setAttribute("aria-label", "Full width");
+  toggle.title = "Full width";
+  react(signal, () => toggle.setAttribute("aria-pressed", `${store.wide.value}`));
+  return toggle;
+}
 
 function headline(study: Study): HTMLElement[] {
   const { model, layers, heads, positions, pairs, metric } = study;

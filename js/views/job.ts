@@ -3,7 +3,7 @@
 import { button, el, react } from "../draw/dom";
 import type { Job } from "../state/results";
 import type { MakeView } from "./view";
-import { counted } from "./words";
+import { counted, duration } from "./words";
 
 export const jobView: MakeView = ({ store, signal }) => {
   const bar = el("section", { class: "pw-job", "aria-label": "Computation" });
@@ -39,8 +39,10 @@ function content(
   return job.state === "cancelled" && missing > 0 ? [cancelled(missing), ...again] : [];
 }
 
-function running({ label, done, total }: Job, cancel: HTMLElement): HTMLElement[] {
+function running(job: Job, cancel: HTMLElement): HTMLElement[] {
+  const { label, done, total, secondsLeft } = job;
   const known = total > 0 ? { value: done, max: total } : {};
+  const left = secondsLeft === null ? "" : `about ${duration(secondsLeft)} left`;
   return [
     el("progress", {
       class: "pw-progress",
@@ -49,6 +51,7 @@ function running({ label, done, total }: Job, cancel: HTMLElement): HTMLElement[
     }),
     el("span", {}, label || "running"),
     ...(total > 0 ? [el("span", { class: "pw-number" }, `${done}/${total}`)] : []),
+    ...(left ? [el("span", { class: "pw-quiet" }, left)] : []),
     cancel,
   ];
 }

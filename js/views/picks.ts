@@ -9,6 +9,7 @@ import { parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
 import { estimateOf, type Verified } from "../state/results";
 import { pick } from "../state/selection";
+import { pickTools } from "./pick_tools";
 import type { MakeView, View } from "./view";
 
 export const picksView: MakeView = (view) => {
@@ -27,10 +28,12 @@ export const picksView: MakeView = (view) => {
     signal,
   );
   const table = el("table", { class: "pw-table" }, tableHead(view, range), body);
-  const section = el("section", { class: "pw-picks" }, table);
+  const title = el("div", { class: "pw-section-title" }, "Picks", pickTools(view));
+  const section = el("section", { class: "pw-picks" }, title, table);
   react(signal, () => {
     const names = [...new Set(store.selection.value)];
-    section.hidden = names.length === 0;
+    table.hidden = names.length === 0;
+    section.hidden = store.study.value === null;
     table.classList.toggle("pw-one-pair", store.study.value?.pairs.length === 1);
     rows(names);
   });

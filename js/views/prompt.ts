@@ -1,9 +1,9 @@
 /** The prompt strip: clean over corrupted tokens, and the choice of a pair. */
 
-import { el, react } from "../draw/dom";
+import { button, el, react } from "../draw/dom";
 import { signed } from "../draw/number";
 import { positionPlace } from "../state/place";
-import type { Pair, Study } from "../state/study";
+import { DIRECTIONS, type Pair, type Study } from "../state/study";
 import {
   positionName,
   shownPair,
@@ -12,7 +12,7 @@ import {
   visibleToken,
 } from "../state/tokens";
 import type { MakeView, View } from "./view";
-import { rangeWords } from "./words";
+import { DIRECTION_WORDS, rangeWords } from "./words";
 
 /** Positions at which the prompts differ, beyond which they are counted. */
 const MAX_NAMED = 4;
@@ -133,7 +133,8 @@ function answerFacts(pair: Pair | undefined): HTMLElement[] {
   });
 }
 
-function pairLine({ store, signal }: View, facts: HTMLElement): HTMLElement {
+function pairLine(view: View, facts: HTMLElement): HTMLElement {
+  const { store, signal } = view;
   const select = el("select", {
     class: "pw-button pw-pair",
     "aria-label": "Pair shown",
@@ -152,7 +153,28 @@ function pairLine({ store, signal }: View, facts: HTMLElement): HTMLElement {
     );
     select.value = `${store.pair.value}`;
   });
-  return el("div", { class: "pw-pair-line" }, select, facts);
+  return el("div", { class: "pw-pair-line" }, select, directionSwitch(view), facts);
+}
+
+/** Only where there are two: an ablation has no other direction. */
+function directionSwitch({ store, signal }: View): HTMLElement {
+  const buttons = DIRECTIONS.map((direction) => {
+    const choice = button(direction, () => store.set("direction", direction), signal);
+    choice.classList.add("pw-shown");
+    choice.title = DIRECTION_WORDS[direction];
+    react(signal, () => {
+      // The study's own: what is on the page, whatever has been asked for since.
+      const isPressed = store.study.value?.direction === direction;
+      choice.setAttribute("aria-pressed", `${isPressed}`);
+    });
+    return choice;
+  });
+  const attributes = { class: "pw-switch", role: "group", "aria-label": "Direction" };
+  const group = el("div", attributes, ...buttons);
+  react(signal, () => {
+    group.hidden = (store.study.value?.directions.length ?? 0) < 2;
+  });
+  return group;
 }
 
 function optionAnswers({ answers }: Pair): string {

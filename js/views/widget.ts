@@ -1,29 +1,35 @@
 /** One output: all views under one root, tied to the output's life. */
 
-import { el } from "../draw/dom";
+import { computed } from "@preact/signals-core";
+import { el, react } from "../draw/dom";
 import { watchTheme } from "../draw/theme";
 import type { Store } from "../state/store";
 import { createUi } from "../state/ui";
 import { attentionView } from "./attention";
 import { controlsView } from "./controls";
+import { copyView } from "./copy";
+import { foldable } from "./foldable";
 import { headerView } from "./header";
 import { heatmapsView } from "./heatmaps";
 import { jobView } from "./job";
 import { picksView } from "./picks";
 import { promptView } from "./prompt";
 import { readoutView } from "./readout";
+import { verifyView } from "./verify";
 import type { MakeView, View } from "./view";
 
 /** From top to bottom. */
 const VIEWS: readonly MakeView[] = [
   headerView,
-  promptView,
+  foldable("prompt", "Prompts", promptView),
   controlsView,
   readoutView,
-  heatmapsView,
+  foldable("grids", "Effects", heatmapsView),
   jobView,
-  picksView,
-  attentionView,
+  verifyView,
+  foldable("picks", "Picks", picksView),
+  foldable("attention", "Attention", attentionView),
+  copyView,
 ];
 
 export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSignal) {
@@ -32,7 +38,12 @@ export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSign
   root.addEventListener("keydown", keepPlainKeys, { signal });
   parent.append(root);
   const ui = createUi();
-  const { theme, refresh } = watchTheme(root, signal);
+  ui.root.value = root;
+  const { theme: screen, refresh } = watchTheme(root, signal);
+  const theme = computed(() => {
+    const { density, ...look } = screen.value;
+    return { ...look, density: ui.density.value ?? density };
+  });
   const observer = new ResizeObserver(() => {
     const width = Math.floor(body.getBoundingClientRect().width);
     // Only now that it is laid out can the root be asked for its colours.
@@ -42,6 +53,9 @@ export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSign
   observer.observe(body);
   signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   ui.width.value = Math.floor(body.getBoundingClientRect().width);
+  react(signal, () => {
+    root.classList.toggle("pw-full", store.wide.value);
+  });
   const view: View = { store, ui, theme, signal };
   body.append(...VIEWS.map((makeView) => makeView(view)));
   signal.addEventListener("abort", () => root.remove(), { once: true });

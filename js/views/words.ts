@@ -2,7 +2,7 @@
 
 import { signed } from "../draw/number";
 import type { Kind } from "../state/node";
-import type { Study } from "../state/study";
+import type { Direction, Study } from "../state/study";
 
 export const KIND_TITLES: Record<Kind, string> = {
   resid_pre: "Residual stream",
@@ -17,10 +17,13 @@ export const KIND_TITLES: Record<Kind, string> = {
   pattern: "Pattern",
 };
 
+export const DIRECTION_WORDS: Record<Direction, string> = {
+  denoising: "clean values put into the corrupted run",
+  noising: "corrupted values put into the clean run",
+};
+
 export function directionWords({ direction }: Study): string {
-  return direction === "denoising"
-    ? "denoising: clean values put into the corrupted run"
-    : "noising: corrupted values put into the clean run";
+  return `${direction}: ${DIRECTION_WORDS[direction]}`;
 }
 
 /** What the numbers of an effect mean. */
@@ -43,4 +46,11 @@ export function rangeWords(values: readonly number[]): string {
 /** "1 pair", "8 pairs". */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** "3 s", "2 min", "1.5 h": as exact as a guess at remaining time can be. */
+export function duration(seconds: number): string {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = seconds / 60;
+  return minutes < 90 ? `${Math.round(minutes)} min` : `${(minutes / 60).toFixed(1)} h`;
 }

@@ -28,6 +28,11 @@ export function playKernel(host: FixtureHost, size: number): void {
 
 function answer(request: Request, size: number): [unknown, ArrayBuffer[]] {
   const reply = { kind: MESSAGE_KINDS.reply, id: request.id, error: null };
+  if (request.kind === MESSAGE_KINDS.costGet) {
+    const patches = request.what === "top" ? Number(request.top) : 40;
+    const words = `${patches} patches, about ${patches / 50} s`;
+    return [{ ...reply, ok: true, payload: { patches, words } }, []];
+  }
   if (request.kind !== MESSAGE_KINDS.attentionGet) {
     return [{ ...reply, ok: true, payload: null }, []];
   }

@@ -1,0 +1,122 @@
+/** Starting exact patches of many nodes, with what each choice would cost. */
+
+import {
+  computed,
+  signal as makeSignal,
+  type ReadonlySignal,
+} from "@preact/signals-core";
+import { button, el, react } from "../draw/dom";
+import { type Cost, costKey, type Wanted } from "../state/costs";
+import type { Kind } from "../state/node";
+import type { MakeView, View } from "./view";
+import { counted, KIND_TITLES } from "./words";
+
+const FIRST_TOP = 10;
+
+export const verifyView: MakeView = (view) => {
+  const { store, signal } = view;
+  const isOpen = makeSignal(false);
+  const top = makeSignal(FIRST_TOP);
+  const handle = button(
+    "verify …",
+    () => {
+      isOpen.value = !isOpen.value;
+    },
+    signal,
+  );
+  const choices = el("div", { class: "pw-choices" });
+  choices.append(
+    choice(view, picksLabel(view), isOpen, () => wanted("picked")),
+    choice(view, topLabel(view, top), isOpen, () => wanted("top", top.value)),
+    choice(view, allLabel(view), isOpen, () => wanted("all")),
+  );
+  const section = el("section", { class: "pw-verify" }, handle, choices);
+  section.setAttribute("aria-label", "Verify by exact patches");
+  react(signal, () => {
+    section.hidden = store.study.value === null;
+    choices.hidden = !isOpen.value;
+    handle.setAttribute("aria-expanded", `${isOpen.value}`);
+  });
+  return section;
+
+  function wanted(what: Wanted["what"], count: number | null = null): Wanted {
+    return { what, of: store.kind.value, top: count };
+  }
+};
+
+/** A line of its own: what, what it costs, and the button that starts it. */
+function choice(
+  view: View,
+  label: HTMLElement,
+  isOpen: ReadonlySignal<boolean>,
+  wanted: () => Wanted,
+): HTMLElement {
+  const { store, signal } = view;
+  const asked = computed(wanted);
+  const cost = computed(() => store.costs.known.value.get(costKey(asked.value)));
+  const words = el("span", { class: "pw-quiet", "aria-live": "polite" });
+  const run = button("run", () => void store.verify(asked.peek()), signal);
+  react(signal, () => {
+    if (!isOpen.value) return;
+    // Read: each of these changes what there is still to run.
+    store.verified.value;
+    store.method.value;
+    store.direction.value;
+    if (asked.value.what === "picked") store.selection.value;
+    if (store.job.value.state !== "running") store.costs.ask(asked.value);
+  });
+  react(signal, () => {
+    words.textContent = costWords(cost.value);
+    run.disabled = cost.value?.state !== "ready" || cost.value.patches === 0;
+  });
+  const name = asked.peek().what;
+  return el("div", { class: "pw-choice", "data-what": name }, label, words, run);
+}
+
+function costWords(cost: Cost | undefined): string {
+  if (!cost || cost.state === "loading") return "asking what it costs …";
+  if (cost.state === "failed") return `cannot be run: ${cost.message}`;
+  return cost.patches === 0 ? "all known" : cost.words;
+}
+
+function picksLabel({ store, signal }: View): HTMLElement {
+  const label = el("span");
+  react(signal, () => {
+    label.textContent = `the picks (${counted(store.selection.value.length, "node")})`;
+  });
+  return label;
+}
+
+function topLabel({ store, signal }: View, top: { value: number }): HTMLElement {
+  const input = el("input", { type: "number", min: 1, class: "pw-count" });
+  input.value = `${top.value}`;
+  input.setAttribute("aria-label", "How many of the largest estimates");
+  input.addEventListener(
+    "change",
+    () => {
+      const count = Math.round(Number(input.value));
+      top.value = Number.isFinite(count) && count >= 1 ? count : FIRST_TOP;
+      input.value = `${top.value}`;
+    },
+    { signal },
+  );
+  const rest = el("span");
+  react(signal, () => {
+    const kind = kindWords(store.kind.value);
+    rest.textContent = ` largest estimates of ${kind}, then a bound on the rest`;
+  });
+  return el("label", {}, "the ", input, rest);
+}
+
+function allLabel({ store, signal }: View): HTMLElement {
+  const label = el("span");
+  react(signal, () => {
+    const { value: kind } = store.kind;
+    label.textContent = kind === "" ? "every cell" : `all of ${kindWords(kind)}`;
+  });
+  return label;
+}
+
+function kindWords(kind: Kind | ""): string {
+  return kind === "" ? "all grids" : KIND_TITLES[kind].toLowerCase();
+}

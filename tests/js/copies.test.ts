@@ -1,0 +1,85 @@
+// @vitest-environment node
+import { expect, test } from "vitest";
+import { toPython } from "../../js/state/code";
+import { toCsv } from "../../js/state/csv";
+import { readGrid, readVerified } from "../../js/state/results";
+import { readStudy, type Study } from "../../js/state/study";
+import { grid, STUDY, VERIFIED } from "./page/data";
+
+const study = openStudy();
+
+function openStudy(): Study {
+  const read = readStudy(STUDY);
+  if (!read) throw new Error("no study");
+  return read;
+}
+
+const SETTINGS = {
+  selection: [],
+  shown: "estimate",
+  pair: 0,
+  method: "atp",
+  kind: "",
+  names: {},
+  folds: [],
+  wide: false,
+} as const;
+
+test("the code of a new widget has nothing to set", () => {
+  expect(toPython(study, SETTINGS)).toMatch(/^PatchWidget\(study\)$/m);
+});
+
+test("the code sets what was changed, as Python writes it", () => {
+  const code = toPython(study, {
+    ...SETTINGS,
+    selection: ["L4H0.z", "L1H1.q"],
+    pair: -1,
+    method: "atp_qk",
+    names: { L4H0: 'the "mover"' },
+    wide: true,
+  });
+  expect(code).toContain(`PatchWidget(
+    study,
+    selection=["L4H0.z", "L1H1.q"],
+    pair=-1,
+    method="atp_qk",
+    names={"L4H0": "the \\"mover\\""},
+    wide=True,
+)`);
+});
+
+function csv() {
+  const [raw] = Object.values(grid("resid_pre", ["layer", "pos"], [5, 15], () => 0.5));
+  const verified = new Map(
+    Object.entries({ ...VERIFIED, "L1H1.q@3": VERIFIED["L4H0.q"] }).map(
+      ([name, value]) => [name, readVerified(value, name)],
+    ),
+  );
+  const grids = new Map([["resid_pre" as const, readGrid(raw, "grid")]]);
+  const lines = toCsv({ study, grids, verified, names: {} }).split("\r\n");
+  const [header = "", ...rest] = lines;
+  return rest.map((line) => {
+    const fields = line.split(",");
+    return Object.fromEntries(header.split(",").map((name, at) => [name, fields[at]]));
+  });
+}
+
+test("the table has a line per cell, with what is known exactly", () => {
+  const row = csv().find(({ node }) => node === "L2.resid_pre@10");
+  expect(row).toMatchObject({
+    kind: "resid_pre",
+    layer: "2",
+    head: "",
+    pos: "10",
+    method: "atp",
+    estimate: "0.5",
+    exact: "0.812",
+  });
+  expect(Number(row?.miss)).toBeCloseTo(0.122);
+});
+
+test("verified nodes without a cell have lines too, and spaces are kept by quotes", () => {
+  const rows = csv();
+  expect(rows.find(({ node }) => node === "L1H1.q@3")?.exact).toBe("0.301");
+  expect(rows[2]?.token).toBe('" Mary"');
+});
