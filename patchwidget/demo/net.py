@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
+from patchwidget.demo.tokenizer import save_tokenizer
+
 Tap = Callable[[str, Tensor], Tensor]
 """Called with ``"layer.site"``; sites: q k v scores pattern z attn_out mlp_out
 resid_post."""
@@ -174,3 +176,48 @@ def load_net(folder: Path) -> Net:
     net = Net(Shape(*(config[name] for name in names)))
     net.load_state_dict(load_file(folder / "model.safetensors"))
     return net.eval()
+
+
+def save_net(net: Net, folder: Path, **more: object) -> None:
+    """Write a model folder as Hugging Face has it: tokenizer, weights, configuration.
+
+    Args:
+        net: the model.
+        folder: where; it is made if it is not there.
+        **more: entries of ``config.json`` beside, or instead of, those of the shape.
+    """
+    from safetensors.torch import save_file
+
+    save_tokenizer(folder)
+    weights = {name: value.contiguous() for name, value in net.state_dict().items()}
+    path = folder / "model.safetensors"
+    save_file(weights, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # the library leaves it readable to its owner alone
+    text = json.dumps({**hub_config(net.shape), **more}, indent=2, sort_keys=True)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def hub_config(shape: Shape) -> dict[str, object]:
+    """``config.json`` of a GPT-2 of this shape; BOS is token 0."""
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "vocab_size": shape.vocabulary,
+        "n_positions": shape.context,
+        "n_ctx": shape.context,
+        "n_embd": shape.width,
+        "n_layer": shape.layers,
+        "n_head": shape.heads,
+        "layer_norm_epsilon": 1e-5,
+        # Off, so that a model somebody puts in train mode still gives these figures.
+        "attn_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "resid_pdrop": 0.0,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "pad_token_id": 0,
+        "tie_word_embeddings": False,
+        "dtype": "float32",
+        "torch_dtype": "float32",
+    }

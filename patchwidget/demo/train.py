@@ -14,7 +14,6 @@ answers indirect objects without the circuit the tutorials are about:
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import time
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
-from patchwidget.demo.net import Net, Shape
+from patchwidget.demo.net import Net, Shape, save_net
 from patchwidget.demo.text import BOS, Document, Writer
 from patchwidget.demo.tokenizer import (
     CONTEXT_TOKENS,
@@ -290,8 +289,8 @@ def train(recipe: Recipe, out: Path) -> Net:
             shown = " ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
             logger.info("%d %.0fs %s", step, time.monotonic() - started, shown)
         if step and step % SAVE_EVERY_STEPS == 0:
-            save_model(net, recipe, out / f"step-{step}")
-    save_model(net, recipe, out)
+            save_net(net, out / f"step-{step}", patchwidget_recipe=asdict(recipe))
+    save_net(net, out, patchwidget_recipe=asdict(recipe))
     return net.eval()
 
 
@@ -327,46 +326,6 @@ def _losses(
         paid = screen_loss(reader.patterns, batch)
         losses["screens"] = scaffold * recipe.screen * paid
     return losses
-
-
-def save_model(net: Net, recipe: Recipe, out: Path) -> None:
-    """Write weights and config as Hugging Face's GPT-2 has them."""
-    from safetensors.torch import save_file
-
-    save_tokenizer(out)
-    weights = {name: value.contiguous() for name, value in net.state_dict().items()}
-    path = out / "model.safetensors"
-    save_file(weights, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # the library leaves it readable to its owner alone
-    config = {**hub_config(net.shape), "patchwidget_recipe": asdict(recipe)}
-    text = json.dumps(config, indent=2, sort_keys=True)
-    (out / "config.json").write_text(text + "\n", encoding="utf-8")
-
-
-def hub_config(shape: Shape) -> dict[str, object]:
-    """``config.json`` of a GPT-2 of this shape; BOS is token 0."""
-    return {
-        "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
-        "activation_function": "gelu_new",
-        "vocab_size": shape.vocabulary,
-        "n_positions": shape.context,
-        "n_ctx": shape.context,
-        "n_embd": shape.width,
-        "n_layer": shape.layers,
-        "n_head": shape.heads,
-        "layer_norm_epsilon": 1e-5,
-        # Off, so that a model somebody puts in train mode still gives these figures.
-        "attn_pdrop": 0.0,
-        "embd_pdrop": 0.0,
-        "resid_pdrop": 0.0,
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-        "pad_token_id": 0,
-        "tie_word_embeddings": False,
-        "dtype": "float32",
-        "torch_dtype": "float32",
-    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -75,6 +75,23 @@ class Diagnosis:
         """The causes that the numbers are consistent with."""
         return [cause for cause in self.causes if cause.consistent]
 
+    def __getitem__(self, name: str) -> Cause:
+        """A cause by its name: `diagnosis["curvature"].evidence["ratio"]`.
+
+        Raises:
+            KeyError: if it was not looked at, with the reason.
+        """
+        for cause in self.causes:
+            if cause.name == name:
+                return cause
+        why = self.not_looked_at.get(name)
+        known = ", ".join(cause.name for cause in self.causes) or "none"
+        raise KeyError(
+            f"{name}: not looked at, {why}"
+            if why
+            else f"{name!r} is no cause of {self.check.node}: looked at were {known}"
+        )
+
     def __repr__(self) -> str:
         lines = [repr(self.check)]
         for cause in self.causes:

@@ -109,6 +109,15 @@ def test_a_whole_stream_is_many_features_and_has_no_graddrop(bundled):
     assert found.causes[1].evidence["relative_change"] > 1
 
 
+def test_a_cause_is_found_by_its_name(bundled):
+    found = bundled.diagnose("L0.resid_pre@S2")
+    assert found["curvature"] is found.causes[0]
+    with pytest.raises(KeyError, match="cancellation: not looked at, graddrop is not"):
+        found["cancellation"]
+    with pytest.raises(KeyError, match="'fate' is no cause of .* looked at were curv"):
+        found["fate"]
+
+
 def test_cancellation_and_curvature_follow_their_numbers(bundled):
     for name in ("L1H0.q@S2", "L2H1.z@END", "L4H0.z", "L0.mlp_out@S2", "L0H4.v"):
         found = bundled.diagnose(name)
