@@ -114,7 +114,7 @@ def test_a_cause_is_found_by_its_name(bundled):
     assert found["curvature"] is found.causes[0]
     with pytest.raises(KeyError, match="cancellation: not looked at, graddrop is not"):
         found["cancellation"]
-    with pytest.raises(KeyError, match="'fate' is no cause of .* looked at were curv"):
+    with pytest.raises(KeyError, match="'fate' is no cause of"):
         found["fate"]
 
 

@@ -1,0 +1,32 @@
+"""Runs a notebook's cells in this process: no kernel, so under every TransformerLens."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def cells_of(path):
+    return json.loads(path.read_text("utf-8"))["cells"]
+
+
+def run(path):
+    """All cells, top to bottom; what they leave behind, by name."""
+    names = {"__name__": "__main__"}
+    for cell in cells_of(path):
+        if cell["cell_type"] == "code":
+            _run_cell("".join(cell["source"]), f"{path.name}:{cell['id']}", names)
+    return names
+
+
+def _run_cell(source, name, names):
+    """As a kernel does, the value of a last expression is shown."""
+    tree = ast.parse(source, name)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, name, "exec"), names)  # noqa: S102 - it is our own notebook
+    if last is not None:
+        shown = ast.Expression(last.value)
+        repr(eval(compile(shown, name, "eval"), names))  # noqa: S307 - see above
