@@ -51,6 +51,11 @@ def test_it_looks_at_martin_in_the_clean_run_and_at_amy_in_the_corrupted(lie):
 def test_over_several_pairs_the_rank_recovers_and_the_value_does_not(lie):
     study, node, place = lie["several"], lie["query"], lie["place"]
     assert len(study.pairs) > 1
+    # In the corrupted run, at S2, on the name that the clean run repeats.
+    at = study.pairs.labels
+    weights = study.attention("L0H0").corrupted[0, :, at["S2"], at["S1"]]
+    assert weights.min() < 0.01
+    assert weights.max() > 0.05
     assert place(study, node, "atp") < place(lie["saturated"], node, "atp") / 2
     assert values(study, node, "atp")[0] < exact(study, node) / 5
 
