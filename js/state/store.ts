@@ -21,7 +21,9 @@ import {
 import { reportOnce } from "../host/report";
 import { type AttentionStore, createAttention } from "./attention";
 import { type Costs, createCosts, type Wanted } from "./costs";
+import { createDiagnoses, type DiagnosisStore } from "./diagnoses";
 import { type Figure, makeFigure } from "./figure";
+import { type FocusNode, focusNodes } from "./focus";
 import { createHistory, type History } from "./history";
 import { type Complain, createMirrors, type Mirrors, readEntries } from "./mirror";
 import type { Kind } from "./node";
@@ -52,7 +54,10 @@ export interface Store extends SettingSignals {
   readonly set: SetSetting;
 
   readonly figure: ReadonlySignal<Figure>;
+  /** The nodes of the kind in focus, with what is known of each. */
+  readonly focus: ReadonlySignal<readonly FocusNode[]>;
   readonly attention: AttentionStore;
+  readonly diagnoses: DiagnosisStore;
   readonly channel: Channel;
   readonly trouble: ReadonlySignal<ReadonlyMap<Trait, string>>;
 
@@ -82,8 +87,15 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const kernel = followKernel(mirrors);
   const { signals, set } = createSettings(host, mirrors);
   const attention = createAttention(channel);
+  const diagnoses = createDiagnoses(channel);
   const jobFailure = makeSignal<string | null>(null);
   signal.addEventListener("abort", forgetWithStudy(kernel.study, attention));
+  const stop = effect(() => {
+    kernel.study.value; // read: a diagnosis is about the estimates of one method
+    signals.method.value;
+    diagnoses.clear();
+  });
+  signal.addEventListener("abort", () => stop());
 
   async function askOfJob(
     kind: "jobCancel" | "jobRetry" | "verifyStart",
@@ -107,8 +119,12 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     figure: computed(() =>
       makeFigure(kernel.grids.value, kernel.verified.value, signals.shown.value),
     ),
+    focus: computed(() =>
+      focusNodes(kernel.grids.value, kernel.verified.value, signals.kind.value),
+    ),
     jobFailure,
     attention,
+    diagnoses,
     channel,
     trouble: mirrors.trouble,
     history: createHistory(

@@ -60,7 +60,7 @@ export function listenToCells(
   }
 }
 
-function isAdding(event: MouseEvent): boolean {
+export function isAdding(event: MouseEvent): boolean {
   return event.shiftKey || event.ctrlKey || event.metaKey;
 }
 
@@ -68,7 +68,7 @@ function isAdding(event: MouseEvent): boolean {
  * JupyterLab takes a shift-click anywhere in a cell's output for a selection of cells,
  * which the next "run" would then run; a browser takes it for a selection of text.
  */
-function keepAddingClick(event: MouseEvent): void {
+export function keepAddingClick(event: MouseEvent): void {
   if (!isAdding(event) || event.button !== 0) return;
   event.preventDefault();
   // The one default that is still wanted.

@@ -14,7 +14,9 @@ import { heatmapsView } from "./heatmaps";
 import { jobView } from "./job";
 import { picksView } from "./picks";
 import { promptView } from "./prompt";
+import { rankingView } from "./ranking";
 import { readoutView } from "./readout";
+import { scatterView } from "./scatter";
 import { verifyView } from "./verify";
 import type { MakeView, View } from "./view";
 
@@ -25,6 +27,8 @@ const VIEWS: readonly MakeView[] = [
   controlsView,
   readoutView,
   foldable("grids", "Effects", heatmapsView),
+  foldable("scatter", "Estimate against exact", scatterView),
+  foldable("ranking", "Ranking", rankingView),
   jobView,
   verifyView,
   foldable("picks", "Picks", picksView),

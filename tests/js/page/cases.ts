@@ -1,7 +1,16 @@
 /** Odd states that the picture must survive, by the name in the page's address. */
 
 import type { Trait } from "../../../js/host/host";
-import { grid, NO_JOB, STUDY, TRAITS } from "./data";
+import {
+  grid,
+  makeGrids,
+  NO_JOB,
+  REPORT,
+  STUDY,
+  seeded,
+  TRAITS,
+  verified,
+} from "./data";
 
 type Traits = Record<Trait, unknown>;
 
@@ -136,6 +145,69 @@ function zero(): Traits {
   };
 }
 
+/** A model of 24 layers and 32 heads: 3,072 nodes, of which one in three is verified. */
+function many(): Traits {
+  const [layers, heads] = [24, 32];
+  const noise = seeded(3);
+  const bell = () => noise() + noise() + noise() - 1.5;
+  const kinds = ["z", "q", "pattern", "v"];
+  const results: Record<string, unknown> = {};
+  const grids = kinds.map((kind) =>
+    grid(kind, ["layer", "head"], [layers, heads], (row, column) => {
+      const estimate = bell() ** 3;
+      if (noise() < 1 / 3) {
+        const exact = 0.8 * estimate + 0.1 * bell() ** 3;
+        results[`L${row}H${column}.${kind}`] = verified(estimate, exact, 0.5);
+      }
+      return estimate;
+    }),
+  );
+  const size = { n_layers: layers, n_heads: heads, n_kv_heads: heads };
+  return {
+    ...TRAITS,
+    study: { ...STUDY, ...size },
+    grids: Object.assign({}, ...grids),
+    verified: results,
+    selection: Object.keys(results).slice(0, 3),
+  };
+}
+
+/** Estimates without a sign, and single positions of heads among what is verified. */
+function sizes(): Traits {
+  const grids = Object.entries(makeGrids()).map(([key, entry]) => {
+    const isSized = entry.axes[1] === "head";
+    const data = new Float32Array(entry.data.buffer).map((value) => Math.abs(value));
+    const sized = { ...entry, method: "graddrop", signed: false, data };
+    return [key, isSized ? sized : entry];
+  });
+  return {
+    ...TRAITS,
+    grids: Object.fromEntries(grids),
+    verified: {
+      "L4H3.z": verified(0.332, -0.361, 0.5),
+      "L3H1.z": { ...verified(0.425, 0.188, 0.5), interval: [-0.05, 0.4] },
+      "L4H0.q@14": verified(0.35, 0.3, 0.5),
+      "L4H0.pattern@14,2": verified(0.3, 0.28, 0.5),
+      "L4H1.z": verified(null, 0.1, 0.5),
+    },
+    method: "graddrop",
+    selection: ["L4H3.z"],
+  };
+}
+
+function unverified(): Traits {
+  const report = { ...REPORT.z, verified: 0, bound: null };
+  const figures = { n: 0, pearson: null, slope: null, spearman: null, recall: {} };
+  const why = "no random sets were run: verify all to get one";
+  return {
+    ...TRAITS,
+    verified: {},
+    selection: [],
+    kind: "z",
+    report: { z: { ...report, all: figures, layers: {}, without_bound: why } },
+  };
+}
+
 export const CASES: Record<string, () => Traits> = {
   usual,
   running: () => ({
@@ -159,5 +231,9 @@ export const CASES: Record<string, () => Traits> = {
   missing,
   failed,
   zero,
+  focus: () => ({ ...TRAITS, kind: "z" }),
+  many,
+  sizes,
+  unverified,
   empty: () => ({ ...TRAITS, study: {}, grids: {}, verified: {}, selection: [] }),
 };

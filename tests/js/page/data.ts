@@ -137,7 +137,7 @@ export function makeGrids() {
   };
 }
 
-function verified(estimate: number | null, exact: number, rise: number) {
+export function verified(estimate: number | null, exact: number, rise: number) {
   const noise = seeded(Math.round(exact * 1e4));
   return {
     estimate,

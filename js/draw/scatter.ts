@@ -1,0 +1,198 @@
+/** Paints estimates against exact effects, and a rug of estimates without them. */
+
+import { hueOf, type Mark, traceMark } from "./marks";
+import type { SquareScale } from "./scale";
+import type { Theme } from "./theme";
+
+/** In values, not in pixels. */
+export interface Dot {
+  x: number;
+  y: number;
+  /** How far `y` is uncertain; null where that is not known. */
+  interval: readonly [from: number, to: number] | null;
+  mark: Mark;
+  /** Drawn as an outline only. */
+  isOpen: boolean;
+  isPicked: boolean;
+}
+
+export interface RugMark {
+  x: number;
+  isPicked: boolean;
+}
+
+export interface ScatterPainting {
+  scale: SquareScale;
+  dots: readonly Dot[];
+  rug: readonly RugMark[];
+  /** Where the exact effects of the rug's nodes lie, as far as is known; null for none. */
+  band: readonly [from: number, to: number] | null;
+  theme: Theme;
+}
+
+const RUG_GAP = 5;
+export const RUG_HEIGHT = 11;
+/** What the rug takes under the square. */
+export const RUG_ROOM = RUG_GAP + RUG_HEIGHT;
+const RADIUS = 4.2;
+const CROWDED_RADIUS = 3;
+/** More dots than this are a crowd, and get smaller. */
+const CROWD = 250;
+
+/** Returns false where the canvas cannot be drawn on. */
+export function paintScatter(
+  canvas: HTMLCanvasElement,
+  painting: ScatterPainting,
+): boolean {
+  const { scale, theme, dots } = painting;
+  const [width, height] = [scale.size, scale.size + RUG_ROOM];
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  canvas.width = Math.max(1, Math.round(width * theme.density));
+  canvas.height = Math.max(1, Math.round(height * theme.density));
+  const context = canvas.getContext("2d");
+  if (!context) return false;
+  context.scale(canvas.width / width, canvas.height / height);
+  paintBand(context, painting);
+  paintLines(context, painting);
+  const radius = dots.length > CROWD ? CROWDED_RADIUS : RADIUS;
+  const picked = dots.filter(({ isPicked }) => isPicked);
+  paintDots(context, painting, dots, radius);
+  for (const dot of picked) paintRing(context, painting, dot, radius);
+  // Once more, above the paper around their rings.
+  paintDots(context, painting, picked, radius);
+  paintRug(context, painting);
+  return true;
+}
+
+function paintBand(
+  context: CanvasRenderingContext2D,
+  { scale, band, theme }: ScatterPainting,
+): void {
+  if (!band) return;
+  const top = Math.max(0, scale.y(band[1]));
+  const bottom = Math.min(scale.size, scale.y(band[0]));
+  context.fillStyle = theme.ink;
+  context.globalAlpha = 0.07;
+  context.fillRect(0, top, scale.size, bottom - top);
+  context.globalAlpha = 1;
+  context.strokeStyle = theme.hatch;
+  context.lineWidth = 1;
+  context.setLineDash([2, 3]);
+  for (const edge of band.map(scale.y)) {
+    if (edge < 0 || edge > scale.size) continue;
+    line(context, 0, edge, scale.size, edge);
+  }
+  context.setLineDash([]);
+}
+
+function paintLines(
+  context: CanvasRenderingContext2D,
+  { scale, theme }: ScatterPainting,
+): void {
+  const { size } = scale;
+  context.strokeStyle = theme.hatch;
+  context.lineWidth = 1;
+  context.globalAlpha = 0.6;
+  line(context, 0, scale.y(0), size, scale.y(0));
+  line(context, scale.x(0), 0, scale.x(0), size);
+  context.globalAlpha = 1;
+  context.setLineDash([5, 4]);
+  line(context, 0, size, size, 0);
+  context.setLineDash([]);
+}
+
+function paintDots(
+  context: CanvasRenderingContext2D,
+  painting: ScatterPainting,
+  dots: readonly Dot[],
+  radius: number,
+): void {
+  paintWhiskers(context, painting, dots);
+  for (const dot of dots) paintDot(context, painting, dot, radius);
+}
+
+function paintWhiskers(
+  context: CanvasRenderingContext2D,
+  { scale, theme }: ScatterPainting,
+  dots: readonly Dot[],
+): void {
+  context.lineWidth = 1;
+  context.globalAlpha = 0.55;
+  for (const { x, interval, mark } of dots) {
+    if (!interval) continue;
+    context.strokeStyle = hueOf(mark, theme.dark);
+    const at = scale.x(x);
+    line(context, at, scale.y(interval[0]), at, scale.y(interval[1]));
+  }
+  context.globalAlpha = 1;
+}
+
+/** Edged with paper, so that dots that overlap stay apart. */
+function paintDot(
+  context: CanvasRenderingContext2D,
+  { scale, theme }: ScatterPainting,
+  { x, y, mark, isOpen }: Dot,
+  radius: number,
+): void {
+  const hue = hueOf(mark, theme.dark);
+  traceMark(context, mark.shape, scale.x(x), scale.y(y), radius);
+  context.lineWidth = isOpen ? 1.5 : 1;
+  context.fillStyle = isOpen ? theme.paper : hue;
+  context.strokeStyle = isOpen ? hue : theme.paper;
+  context.fill();
+  context.stroke();
+}
+
+function paintRing(
+  context: CanvasRenderingContext2D,
+  { scale, theme }: ScatterPainting,
+  { x, y }: Dot,
+  radius: number,
+): void {
+  for (const [width, colour] of [
+    [3.6, theme.paper],
+    [1.8, theme.ink],
+  ] as const) {
+    context.beginPath();
+    context.arc(scale.x(x), scale.y(y), radius + 4, 0, 2 * Math.PI);
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    context.stroke();
+  }
+}
+
+/** All marks in one stroke: there may be thousands. Picked ones are heavier. */
+function paintRug(
+  context: CanvasRenderingContext2D,
+  { scale, rug, theme }: ScatterPainting,
+): void {
+  const top = scale.size + RUG_GAP;
+  for (const isPicked of [false, true]) {
+    context.beginPath();
+    for (const mark of rug) {
+      if (mark.isPicked !== isPicked) continue;
+      const x = scale.x(mark.x);
+      context.moveTo(x, isPicked ? top - RUG_GAP : top);
+      context.lineTo(x, top + RUG_HEIGHT);
+    }
+    context.strokeStyle = isPicked ? theme.ink : theme.hatch;
+    context.lineWidth = isPicked ? 2.5 : 1;
+    context.globalAlpha = isPicked ? 1 : 0.7;
+    context.stroke();
+  }
+  context.globalAlpha = 1;
+}
+
+function line(
+  context: CanvasRenderingContext2D,
+  x1: number,
+  y1: number,
+  x2: number,
+  y2: number,
+): void {
+  context.beginPath();
+  context.moveTo(x1, y1);
+  context.lineTo(x2, y2);
+  context.stroke();
+}

@@ -1,0 +1,167 @@
+/** The kernel's figures: how estimates agree with what is verified, and what may hide. */
+
+import { el, react } from "../draw/dom";
+import { tick, unsigned } from "../draw/number";
+import { focusKinds } from "../state/focus";
+import type { Kind } from "../state/node";
+import type { Figures, KindReport } from "../state/report";
+import type { MakeView } from "./view";
+import { counted, KIND_TITLES } from "./words";
+
+const CAVEAT =
+  "They speak of verified nodes only, which were mostly chosen by their estimates: " +
+  "a node that the estimate overlooks is not among them.";
+
+const FIGURE_TITLES = {
+  Pearson: "Correlation of estimate and exact effect",
+  slope:
+    "Of the line that predicts exact effects from estimates: below 1, estimates are too large",
+  Spearman: "Correlation of their ranks",
+} as const;
+
+export const agreementView: MakeView = ({ store, signal }) => {
+  const panel = el("div", { class: "pw-agreement" });
+  react(signal, () => {
+    const kinds = focusKinds(store.grids.value, store.kind.value);
+    const entries = kinds.flatMap((kind) => {
+      const report = store.report.value.get(kind);
+      return report ? [{ kind, report }] : [];
+    });
+    panel.replaceChildren(
+      ...(entries.length > 0 ? content(entries, kinds.length > 1) : [nothing()]),
+    );
+  });
+  return panel;
+};
+
+interface Entry {
+  kind: Kind;
+  report: KindReport;
+}
+
+function nothing(): HTMLElement {
+  return el("p", { class: "pw-quiet" }, "No figures of agreement yet.");
+}
+
+function content(entries: readonly Entry[], isNamed: boolean): HTMLElement[] {
+  const rows = entries.map(({ kind, report }): Row => {
+    const { all, total } = report;
+    return { name: KIND_TITLES[kind], n: `${all.n} of ${total}`, figures: all };
+  });
+  const [only] = entries;
+  return [
+    el("div", { class: "pw-agreement-title" }, "Agreement on verified nodes"),
+    figureTable("kind", rows),
+    ...(only && !isNamed ? layerFold(only.report) : []),
+    el("p", { class: "pw-quiet" }, CAVEAT),
+    ...entries.map((entry) => boundLine(entry, isNamed)),
+  ];
+}
+
+interface Row {
+  name: string;
+  n: string;
+  figures: Figures;
+}
+
+function figureTable(first: string, rows: readonly Row[]): HTMLElement {
+  const ks = [
+    ...new Set(rows.flatMap(({ figures }) => figures.recall.map(({ k }) => k))),
+  ];
+  ks.sort((a, b) => a - b);
+  const head = el(
+    "tr",
+    {},
+    columnHead(first),
+    columnHead("n", "How many nodes are verified, of all of the kind"),
+    ...Object.entries(FIGURE_TITLES).map(([name, title]) => columnHead(name, title)),
+    ...ks.map((k) =>
+      columnHead(
+        `recall@${k}`,
+        `Share of the ${k} largest effects that are among the ${k} largest estimates`,
+      ),
+    ),
+  );
+  const body = rows.map(({ name, n, figures }) => {
+    const recall = ks.map(
+      (k) => figures.recall.find((one) => one.k === k)?.share ?? null,
+    );
+    const { pearson, slope, spearman } = figures;
+    const values = [pearson, slope, spearman, ...recall];
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row", class: "pw-pick-name" }, name),
+      el("td", { class: "pw-value" }, n),
+      ...values.map(figureCell),
+    );
+  });
+  const table = el(
+    "table",
+    { class: "pw-table" },
+    el("thead", {}, head),
+    el("tbody", {}, ...body),
+  );
+  return el("div", { class: "pw-agreement-table" }, table);
+}
+
+function columnHead(text: string, title = ""): HTMLElement {
+  return el("th", { scope: "col", class: "pw-column", title: title || false }, text);
+}
+
+/** Of one node, say, there is no correlation. */
+function figureCell(value: number | null): HTMLElement {
+  return value === null || Number.isNaN(value)
+    ? el("td", { class: "pw-value pw-quiet" }, "not defined")
+    : el("td", { class: "pw-value" }, value.toFixed(2).replace("-", "−"));
+}
+
+function layerFold({ layers }: KindReport): HTMLElement[] {
+  if (layers.size === 0) return [];
+  const rows = [...layers]
+    .sort(([a], [b]) => a - b)
+    .map(([layer, figures]) => ({ name: `${layer}`, n: `${figures.n}`, figures }));
+  const fold = el("details", { class: "pw-fold" }, el("summary", {}, "by layer"));
+  fold.append(figureTable("layer", rows));
+  return [fold];
+}
+
+function boundLine({ kind, report }: Entry, isNamed: boolean): HTMLElement {
+  const { bound, withoutBound } = report;
+  const about = isNamed ? `${KIND_TITLES[kind]}: ` : "";
+  if (!bound) {
+    const why = withoutBound || "none was asked for";
+    return el(
+      "p",
+      { class: "pw-bound pw-quiet" },
+      `${about}${sentence(`no bound on the others: ${why}`)}`,
+    );
+  }
+  const assumption = el(
+    "details",
+    { class: "pw-fold" },
+    el("summary", {}, "what this takes for granted"),
+    bound.assumption,
+  );
+  return el(
+    "div",
+    { class: "pw-bound" },
+    `${about}${sentence(bound.words)}`,
+    assumption,
+  );
+}
+
+function sentence(words: string): string {
+  const text = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** What the band in the picture is, in words; why there is none, where there is none. */
+export function boundWords(report: KindReport | undefined): string {
+  if (!report) return "";
+  const { bound, withoutBound } = report;
+  if (!bound) return withoutBound ? `No bound: ${withoutBound}` : "";
+  const size = `Bound ${unsigned(bound.value)} (${tick(100 * bound.confidence)} %)`;
+  const about = `${counted(bound.unverified, "node")} not verified`;
+  return `${size} on the effects of ${about}. ${sentence(bound.words)} ${bound.assumption}`;
+}

@@ -1,0 +1,82 @@
+/** What a node's miss is consistent with, as the kernel has answered. */
+
+import type { Signal } from "@preact/signals-core";
+import { button, el, react } from "../draw/dom";
+import { unsigned } from "../draw/number";
+import type { Cause, Diagnosis } from "../state/diagnoses";
+import type { View } from "./view";
+
+/** Shows the answer for the node that is asked about; hidden where none is. */
+export function whyPanel(
+  { store, signal }: View,
+  asked: Signal<string | null>,
+): HTMLElement {
+  const heading = el("span", { class: "pw-why-title" });
+  const close = button("×", () => (asked.value = null), signal);
+  close.classList.add("pw-plain");
+  close.setAttribute("aria-label", "Close the reasons");
+  const retry = () => {
+    const node = asked.peek();
+    if (node !== null) store.diagnoses.ask(node);
+  };
+  const again = button("try again", retry, signal);
+  const answer = el("div", { class: "pw-why-answer", "aria-live": "polite" });
+  const panel = el("div", { class: "pw-why-panel" }, heading, close, answer);
+  react(signal, () => {
+    const node = asked.value;
+    panel.hidden = node === null;
+    if (node === null) return;
+    const miss = store.focus.value.find(({ name }) => name === node)?.miss ?? null;
+    const size = miss === null ? "" : ` by ${unsigned(miss)}`;
+    heading.textContent = `Why the estimate of ${node} is off${size}`;
+    answer.replaceChildren(...content(store.diagnoses.known.value.get(node), again));
+  });
+  return panel;
+}
+
+function content(diagnosis: Diagnosis | undefined, again: HTMLElement): HTMLElement[] {
+  switch (diagnosis?.state) {
+    case undefined:
+      return [el("p", { class: "pw-quiet" }, "Not asked for this study. "), again];
+    case "loading":
+      return [
+        el(
+          "p",
+          { class: "pw-quiet" },
+          "Asking the kernel: it answers when it is free.",
+        ),
+      ];
+    case "failed":
+      return [
+        el("p", { class: "pw-error" }, `No diagnosis: ${diagnosis.message}`),
+        again,
+      ];
+    case "ready":
+      return answers(diagnosis.causes, diagnosis.notLookedAt);
+  }
+}
+
+function answers(
+  causes: readonly Cause[],
+  notLookedAt: ReadonlyMap<string, string>,
+): HTMLElement[] {
+  const found = causes.filter(({ isConsistent }) => isConsistent);
+  const others = causes.filter(({ isConsistent }) => !isConsistent);
+  const nothing =
+    causes.length > 0
+      ? "The numbers are consistent with none of the causes that were looked at."
+      : "No cause could be looked at.";
+  return [
+    ...found.map(({ name, words }) =>
+      fold(`consistent with ${name}`, words, "pw-found"),
+    ),
+    ...(found.length === 0 ? [el("p", {}, nothing)] : []),
+    ...others.map(({ name, words }) => fold(`no sign of ${name}`, words)),
+    ...[...notLookedAt].map(([name, why]) => fold(`not looked at: ${name}`, why)),
+  ];
+}
+
+function fold(title: string, words: string, className = ""): HTMLElement {
+  const summary = el("summary", { class: className }, title);
+  return el("details", { class: "pw-fold" }, summary, el("div", {}, words));
+}
