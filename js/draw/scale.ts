@@ -37,6 +37,6 @@ export function squareScale(values: Iterable<number>, size: number): SquareScale
     size,
     x: (value) => share(value) * size,
     y: (value) => (1 - share(value)) * size,
-    ticks: niceTicks(low, high, Math.max(2, Math.round(size / TICK_EVERY_PX))),
+    ticks: niceTicks(low, high, Math.max(3, Math.round(size / TICK_EVERY_PX))),
   };
 }

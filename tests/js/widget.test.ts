@@ -214,7 +214,9 @@ describe("hovering", () => {
 
   test("never reaches the kernel", () => {
     open({ ...TRAITS, selection: [] });
-    for (const canvas of place.querySelectorAll<HTMLCanvasElement>("canvas")) {
+    for (const canvas of place.querySelectorAll<HTMLCanvasElement>(
+      "canvas[data-rows]",
+    )) {
       for (let column = 0; column < 8; column++) {
         canvas.dispatchEvent(new MouseEvent("pointermove", at(canvas, 1, column)));
       }
