@@ -1,7 +1,8 @@
 /** Paints estimates against exact effects, and a rug of estimates without them. */
 
-import { hueOf, type Mark, traceMark } from "./marks";
+import { hueOf, type Mark } from "./marks";
 import type { SquareScale } from "./scale";
+import { makeStamp, type Stamp } from "./stamps";
 import type { Theme } from "./theme";
 
 /** In values, not in pixels. */
@@ -108,40 +109,31 @@ function paintDots(
   dots: readonly Dot[],
   radius: number,
 ): void {
+  const { scale, theme } = painting;
   paintWhiskers(context, painting, dots);
-  for (const dot of dots) paintDot(context, painting, dot, radius);
+  const stamps = new Map<string, Stamp>();
+  for (const { x, y, mark, isOpen } of dots) {
+    const key = `${mark.shape} ${isOpen}`;
+    const stamp = stamps.get(key) ?? makeStamp(mark, isOpen, radius, theme);
+    stamps.set(key, stamp);
+    stamp(context, scale.x(x), scale.y(y));
+  }
 }
 
+/** Upright rectangles: a thousand strokes take longer than a frame. */
 function paintWhiskers(
   context: CanvasRenderingContext2D,
   { scale, theme }: ScatterPainting,
   dots: readonly Dot[],
 ): void {
-  context.lineWidth = 1;
   context.globalAlpha = 0.55;
   for (const { x, interval, mark } of dots) {
     if (!interval) continue;
-    context.strokeStyle = hueOf(mark, theme.dark);
-    const at = scale.x(x);
-    line(context, at, scale.y(interval[0]), at, scale.y(interval[1]));
+    const [bottom, top] = [scale.y(interval[0]), scale.y(interval[1])];
+    context.fillStyle = hueOf(mark, theme.dark);
+    context.fillRect(scale.x(x) - 0.5, top, 1, bottom - top);
   }
   context.globalAlpha = 1;
-}
-
-/** Edged with paper, so that dots that overlap stay apart. */
-function paintDot(
-  context: CanvasRenderingContext2D,
-  { scale, theme }: ScatterPainting,
-  { x, y, mark, isOpen }: Dot,
-  radius: number,
-): void {
-  const hue = hueOf(mark, theme.dark);
-  traceMark(context, mark.shape, scale.x(x), scale.y(y), radius);
-  context.lineWidth = isOpen ? 1.5 : 1;
-  context.fillStyle = isOpen ? theme.paper : hue;
-  context.strokeStyle = isOpen ? hue : theme.paper;
-  context.fill();
-  context.stroke();
 }
 
 function paintRing(
@@ -162,26 +154,22 @@ function paintRing(
   }
 }
 
-/** All marks in one stroke: there may be thousands. Picked ones are heavier. */
+/** Upright rectangles as well. Picked marks are longer and heavier. */
 function paintRug(
   context: CanvasRenderingContext2D,
   { scale, rug, theme }: ScatterPainting,
 ): void {
   const top = scale.size + RUG_GAP;
-  for (const isPicked of [false, true]) {
-    context.beginPath();
-    for (const mark of rug) {
-      if (mark.isPicked !== isPicked) continue;
-      const x = scale.x(mark.x);
-      context.moveTo(x, isPicked ? top - RUG_GAP : top);
-      context.lineTo(x, top + RUG_HEIGHT);
-    }
-    context.strokeStyle = isPicked ? theme.ink : theme.hatch;
-    context.lineWidth = isPicked ? 2.5 : 1;
-    context.globalAlpha = isPicked ? 1 : 0.7;
-    context.stroke();
+  context.fillStyle = theme.hatch;
+  context.globalAlpha = 0.7;
+  for (const { x, isPicked } of rug) {
+    if (!isPicked) context.fillRect(scale.x(x) - 0.5, top, 1, RUG_HEIGHT);
   }
+  context.fillStyle = theme.ink;
   context.globalAlpha = 1;
+  for (const { x, isPicked } of rug) {
+    if (isPicked) context.fillRect(scale.x(x) - 1.25, scale.size, 2.5, RUG_ROOM);
+  }
 }
 
 function line(

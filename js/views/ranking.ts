@@ -47,7 +47,7 @@ const COLUMNS: readonly Column[] = [
   { sort: "miss", label: "miss", title: "How far the estimate is off" },
   {
     sort: null,
-    label: "consistent with",
+    label: "why",
     title: "Known causes that the numbers of a miss are consistent with",
   },
 ];
@@ -141,9 +141,7 @@ function createTable(view: View, state: RankingState): HTMLElement {
 
 /** Fixed: widths that follow the rows in sight would jump with every scroll. */
 function columnWidths(): HTMLElement {
-  const columns = COLUMNS.map(({ label }) =>
-    el("col", { class: `pw-col-${label.split(" ")[0]}` }),
-  );
+  const columns = COLUMNS.map(({ label }) => el("col", { class: `pw-col-${label}` }));
   return el("colgroup", {}, ...columns);
 }
 

@@ -37,7 +37,10 @@ export function whyPanel(
 function content(diagnosis: Diagnosis | undefined, again: HTMLElement): HTMLElement[] {
   switch (diagnosis?.state) {
     case undefined:
-      return [el("p", { class: "pw-quiet" }, "Not asked since the estimates are others. "), again];
+      return [
+        el("p", { class: "pw-quiet" }, "Not asked since the estimates are others. "),
+        again,
+      ];
     case "loading":
       return [
         el(
