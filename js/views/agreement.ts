@@ -121,7 +121,7 @@ function layerFold({ layers }: KindReport): HTMLElement[] {
   const rows = [...layers]
     .sort(([a], [b]) => a - b)
     .map(([layer, figures]) => ({ name: `${layer}`, n: `${figures.n}`, figures }));
-  const fold = el("details", { class: "pw-fold" }, el("summary", {}, "by layer"));
+  const fold = el("details", { class: "pw-evidence" }, el("summary", {}, "by layer"));
   fold.append(figureTable("layer", rows));
   return [fold];
 }
@@ -139,7 +139,7 @@ function boundLine({ kind, report }: Entry, isNamed: boolean): HTMLElement {
   }
   const assumption = el(
     "details",
-    { class: "pw-fold" },
+    { class: "pw-evidence" },
     el("summary", {}, "what this takes for granted"),
     bound.assumption,
   );

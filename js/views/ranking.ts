@@ -61,21 +61,22 @@ export const rankingView: MakeView = (view) => {
   const state = createState(view);
   const title = el("div", { class: "pw-section-title" }, "Ranking ");
   title.append(kindSelect(view));
-  const table = createTable(view, state);
+  const { box, table } = createTable(view, state);
   const empty = el("div", { class: "pw-quiet" }, "No node fits the filter.");
   const section = el(
     "section",
     { class: "pw-ranking" },
     title,
     filterLine(view, state),
-    table,
+    box,
     empty,
-    whyPanel(view, state.asked),
+    // The focus goes where it came from, and not to the notebook.
+    whyPanel(view, state.asked, () => table.focus({ preventScroll: true })),
   );
   react(signal, () => {
     section.hidden = store.study.value === null || store.grids.value.size === 0;
-    table.hidden = state.rows.value.length === 0;
-    empty.hidden = !table.hidden || state.total.value === 0;
+    box.hidden = state.rows.value.length === 0;
+    empty.hidden = !box.hidden || state.total.value === 0;
   });
   return section;
 };
@@ -133,10 +134,10 @@ function filterLine({ signal }: View, state: RankingState): HTMLElement {
   return el("div", { class: "pw-filter-line" }, input, count);
 }
 
-function createTable(view: View, state: RankingState): HTMLElement {
+function createTable(view: View, state: RankingState) {
   const { box, table } = createRows(view, state);
   table.prepend(columnWidths(), el("thead", {}, headRow(view, state)));
-  return box;
+  return { box, table };
 }
 
 /** Fixed: widths that follow the rows in sight would jump with every scroll. */

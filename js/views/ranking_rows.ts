@@ -167,6 +167,10 @@ function followScroll({ signal }: View, { top }: RowsState, box: HTMLElement): v
     top.value = box.scrollTop;
   };
   box.addEventListener("scroll", onScroll, { signal, passive: true });
+  // A box that was folded away may come back scrolled elsewhere, without a word.
+  const observer = new ResizeObserver(onScroll);
+  observer.observe(box);
+  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   react(signal, () => {
     if (box.scrollTop !== top.value) box.scrollTop = top.value;
   });

@@ -10,9 +10,14 @@ import type { View } from "./view";
 export function whyPanel(
   { store, signal }: View,
   asked: Signal<string | null>,
+  onClose: () => void,
 ): HTMLElement {
   const heading = el("span", { class: "pw-why-title" });
-  const close = button("×", () => (asked.value = null), signal);
+  const leave = () => {
+    asked.value = null;
+    onClose();
+  };
+  const close = button("×", leave, signal);
   close.classList.add("pw-plain");
   close.setAttribute("aria-label", "Close the reasons");
   const retry = () => {
@@ -81,5 +86,5 @@ function answers(
 
 function fold(title: string, words: string, className = ""): HTMLElement {
   const summary = el("summary", { class: className }, title);
-  return el("details", { class: "pw-fold" }, summary, el("div", {}, words));
+  return el("details", { class: "pw-evidence" }, summary, el("div", {}, words));
 }
