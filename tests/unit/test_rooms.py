@@ -15,6 +15,7 @@ ROOMS = (
     "pairs",
     "sources",
     "grids",
+    "spread",
     "effects",
     "logits",
     "metrics",
