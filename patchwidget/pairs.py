@@ -100,6 +100,29 @@ class Pairs:
         )
 
 
+def pairs_of(
+    pairs: Pairs | Prompts, corrupted: Prompts | None, answers: Answers, *, alone: bool
+) -> Pairs:
+    """Pairs as a study is given them: made already, or as prompts.
+
+    Args:
+        pairs: a `Pairs`, or the clean prompts.
+        corrupted: the corrupted prompts, if `pairs` are the clean ones.
+        answers: the answers, if `pairs` are the clean prompts.
+        alone: whether clean prompts do without corrupted ones.
+
+    Raises:
+        ValueError: if a `Pairs` comes with prompts or answers, or prompts are missing.
+    """
+    if isinstance(pairs, Pairs):
+        if corrupted is not None or answers is not None:
+            raise ValueError("give either a Pairs, or prompts and answers, not both")
+        return pairs
+    if corrupted is None and not alone:
+        raise ValueError("the corrupted prompts are missing")
+    return Pairs(pairs, pairs if corrupted is None else corrupted, answers=answers)
+
+
 @dataclass(frozen=True, eq=False)
 class TokenPairs:
     """Pairs as tokens on a model's device.

@@ -231,6 +231,12 @@ class Runs:
         kept: T = self._kept[key]
         return kept
 
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Those that these runs can be read in: an ablation has only its own."""
+        both: tuple[Direction, ...] = ("denoising", "noising")
+        return both if self.ablation is None else (self.direction,)
+
     def reversed(self) -> Runs:
         """The other direction, from the same two runs."""
         if self.ablation is not None:

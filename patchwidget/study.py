@@ -11,12 +11,12 @@ from patchwidget.attention import Attention, attention
 from patchwidget.decoder import model_class
 from patchwidget.effects import Effects, Joint
 from patchwidget.engines import captured, refuse_dropout, refuse_split
-from patchwidget.estimate import METHODS
+from patchwidget.estimate import METHODS, offered
 from patchwidget.exact import Listener, Patch, PatchCost, Progress, Runner, together
 from patchwidget.grids import Grid
 from patchwidget.metrics import MetricLike, metrics_of
 from patchwidget.nodes import Extent, Node, cut_of, is_node_name, kind_name
-from patchwidget.pairs import Answers, Pairs, Prompts
+from patchwidget.pairs import Answers, Pairs, Prompts, pairs_of
 from patchwidget.runs import Direction, Runs, ablated, computing
 from patchwidget.sources import Source, make_source
 from patchwidget.verify import Verifying, loop_of
@@ -80,7 +80,7 @@ class PatchStudy(Verifying):
         self.model, self._budget = model, budget
         alone = source is not None and corrupted is None
         with computing():
-            self.pairs = _pairs(pairs, corrupted, answers, alone=alone).on(model)
+            self.pairs = pairs_of(pairs, corrupted, answers, alone=alone).on(model)
             engine, clean, corrupt, self.notice = captured(model, self.pairs)
             runs = Runs(
                 engine,
@@ -104,6 +104,11 @@ class PatchStudy(Verifying):
     def direction(self) -> Direction:
         """Which run the values are put into."""
         return self._runs.direction
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Those that can be had: this one, and `reversed()`'s where there is one."""
+        return self._runs.directions
 
     @property
     def metric(self) -> str:
@@ -325,6 +330,10 @@ class PatchStudy(Verifying):
             return str(error)
         return None
 
+    def methods(self, kind: str) -> tuple[str, ...]:
+        """Names of the methods that give estimates of a kind in this model."""
+        return offered(self._runs, kind)
+
     def attention(self, heads: Iterable[Node | str] | Node | str) -> Attention:
         """Attention patterns of heads in the clean and the corrupted run."""
         return attention(self._runs, self.nodes(heads))
@@ -374,18 +383,6 @@ class PatchStudy(Verifying):
             f"{self.pairs.clean.shape[1]} tokens, {self.direction}, {self.metric}: "
             f"clean {clean:.3g}, corrupted {corrupted:.3g})"
         )
-
-
-def _pairs(
-    pairs: Pairs | Prompts, corrupted: Prompts | None, answers: Answers, *, alone: bool
-) -> Pairs:
-    if isinstance(pairs, Pairs):
-        if corrupted is not None or answers is not None:
-            raise ValueError("give either a Pairs, or prompts and answers, not both")
-        return pairs
-    if corrupted is None and not alone:
-        raise ValueError("the corrupted prompts are missing")
-    return Pairs(pairs, pairs if corrupted is None else corrupted, answers=answers)
 
 
 def _is_kind(what: object) -> bool:

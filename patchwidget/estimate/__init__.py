@@ -8,6 +8,7 @@ from patchwidget.estimate.atp_star import atp_star
 from patchwidget.estimate.graddrop import graddrop
 from patchwidget.estimate.hvp import Curvature, hvp
 from patchwidget.estimate.ig import ig
+from patchwidget.estimate.offered import offered
 from patchwidget.estimate.relp import relp
 from patchwidget.grids import Grid
 
@@ -29,5 +30,6 @@ __all__ = [
     "graddrop",
     "hvp",
     "ig",
+    "offered",
     "relp",
 ]

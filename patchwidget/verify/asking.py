@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from patchwidget.exact import Patch, Runner
@@ -13,7 +13,7 @@ from patchwidget.nodes import Node
 from patchwidget.rank import RANKINGS, Ranking, mean_effect, patched_by, ranking_of
 from patchwidget.runs import Runs
 from patchwidget.verify.agreement import Check
-from patchwidget.verify.diagnosis import Diagnosis, diagnose
+from patchwidget.verify.diagnosis import Diagnosis, diagnosing
 from patchwidget.verify.loop import Loop
 from patchwidget.verify.plan import Plan
 from patchwidget.verify.verification import Verification
@@ -32,6 +32,10 @@ class _Study(Protocol):
     def estimate(
         self, kind: str, method: str = "atp", *, by: str | None = None
     ) -> Grid: ...
+
+    def diagnosing(
+        self, node: Node | str, method: str = "atp"
+    ) -> Iterator[Diagnosis]: ...
 
     def _patches(
         self, what: str, by: str | None, window: int | None
@@ -111,6 +115,15 @@ class Verifying:
         (last,) = deque(steps, maxlen=1)
         return last
 
+    def moving(self: _Study, kind: str, *, by: str | None = None) -> list[Node]:
+        """The nodes of a kind that can have an effect: base and source differ there.
+
+        Raises:
+            ValueError: if the kind is unknown, cannot be cut that way, or is not in this
+                model.
+        """
+        return self._runner.moving(patch[0] for patch in self._patches(kind, by, None))
+
     def diagnose(self: _Study, node: Node | str, method: str = "atp") -> Diagnosis:
         """Causes that a node's miss is consistent with; its patch is run if it was not.
 
@@ -118,6 +131,17 @@ class Verifying:
             ValueError: if the name is not a node's, or the method is unknown.
             IndexError: if the model has no such node.
             RuntimeError: if the model changed since the study captured its runs.
+        """
+        (last,) = deque(self.diagnosing(node, method), maxlen=1)
+        return last
+
+    def diagnosing(
+        self: _Study, node: Node | str, method: str = "atp"
+    ) -> Iterator[Diagnosis]:
+        """`diagnose` step by step: what is found after each cause was looked at.
+
+        Raises:
+            ValueError, IndexError, RuntimeError: see `diagnose`.
         """
         (one,) = self.nodes(node)
         grid = self.estimate(one.kind, method, by=one.by)
@@ -131,7 +155,7 @@ class Verifying:
             mean_effect(self._runner.known.of()[one,]),
             grid.signed,
         )
-        return diagnose(self._runs, check)
+        yield from diagnosing(self._runs, check)
 
 
 def loop_of(

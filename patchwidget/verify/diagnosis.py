@@ -5,6 +5,7 @@ None of these is proof: several may hold at once, and a miss may have none of th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -110,6 +111,12 @@ def diagnose(runs: Runs, check: Check) -> Diagnosis:
         runs: the captured runs.
         check: a node's estimate and exact effect on them.
     """
+    (last,) = deque(diagnosing(runs, check), maxlen=1)
+    return last
+
+
+def diagnosing(runs: Runs, check: Check) -> Iterator[Diagnosis]:
+    """`diagnose` step by step: what is found after each cause was looked at."""
     causes: list[Cause] = []
     missing: dict[str, str] = {}
     for name, look in _asked_of(check.node):
@@ -118,7 +125,7 @@ def diagnose(runs: Runs, check: Check) -> Diagnosis:
                 causes.append(look(runs, check))
         except (ValueError, TypeError) as error:  # what a method is not defined for
             missing[name] = str(error)
-    return Diagnosis(check, tuple(causes), missing)
+        yield Diagnosis(check, tuple(causes), dict(missing))
 
 
 def _asked_of(node: Node) -> Iterator[tuple[str, Callable[[Runs, Check], Cause]]]:
