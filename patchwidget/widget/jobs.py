@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Any, Literal
 
 from patchwidget.exact import Progress
@@ -40,6 +41,34 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+async def _a_step_a_turn(steps: Iterator[None]) -> None:
+    for _ in steps:
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Clock:
+    """How long a computation has run, without what others did between its steps."""
+
+    seconds: float = 0.0
+
+    def timed(self, steps: Steps) -> Steps:
+        """The steps, each of them timed."""
+        while True:
+            started = monotonic()
+            try:
+                step = next(steps)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += monotonic() - started
+            yield step
+
+    def left(self, work: float) -> float | None:
+        """Seconds left when a share of the work is done; None before there is any."""
+        return self.seconds * (1 - work) / work if work > 0 else None
+
+
 @dataclass
 class Jobs:
     """Runs the newest computation asked for and drops the others.
@@ -47,15 +76,16 @@ class Jobs:
     Args:
         loop: the kernel's loop, or None where there is none.
         on_state: told of every change of the job's state.
-        on_progress: told of every step.
+        on_progress: told of every step, and how many seconds are left if one can tell.
     """
 
     loop: asyncio.AbstractEventLoop | None
     on_state: Callable[[Job], None]
-    on_progress: Callable[[Job], None]
+    on_progress: Callable[[Job, float | None], None]
     _job: Job = field(default_factory=Job)
     _wanted: int = 0
     _task: asyncio.Task[None] | None = None
+    _errands: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(self, make_steps: Callable[[], Steps], label: str) -> None:
         """Run a computation; one that is under way is dropped.
@@ -70,6 +100,22 @@ class Jobs:
         self._wanted += 1
         if self._job.state == "failed":
             self._soon(self._tell, Job())
+
+    def errand(self, steps: Iterator[None]) -> None:
+        """Run something short, beside the computation and without stopping it.
+
+        May be called from any thread; the steps handle their own errors.
+        """
+        self._soon(self._run_errand, steps)
+
+    def _run_errand(self, steps: Iterator[None]) -> None:
+        if self.loop is None or not self.loop.is_running():
+            for _ in steps:
+                pass
+            return
+        task = self.loop.create_task(_a_step_a_turn(steps))
+        self._errands.add(task)  # the loop itself would let it be collected
+        task.add_done_callback(self._errands.discard)
 
     def refuse(self, error: Exception) -> None:
         """Show that a request was refused before anything was run."""
@@ -117,8 +163,7 @@ class Jobs:
     ) -> None:
         if before is not None and not before.done():
             await asyncio.wait([before])  # it sees that it is not wanted and closes
-        for _ in self._drive(number, make_steps, label):
-            await asyncio.sleep(0)
+        await _a_step_a_turn(self._drive(number, make_steps, label))
 
     def _drive(
         self, number: int, make_steps: Callable[[], Steps], label: str
@@ -129,11 +174,13 @@ class Jobs:
         # Its own record: a refusal may be on show in between.
         job = Job(number, "running", label=label)
         self._tell(job)
-        steps = make_steps()
+        steps: Steps = iter(())
+        clock = Clock()
         try:
-            for step in steps:
+            steps = make_steps()
+            for step in clock.timed(steps):
                 job = replace(job, done=step.done, total=step.total)
-                self.on_progress(job)
+                self.on_progress(job, clock.left(step.work))
                 if number == self._wanted:
                     yield
                 if number != self._wanted:

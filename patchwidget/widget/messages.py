@@ -75,6 +75,12 @@ def error_record(error: BaseException) -> Message:
     return {"type": type(error).__name__, "message": str(text)}
 
 
-def progress(job: int, done: int, total: int) -> Message:
+def progress(job: int, done: int, total: int, seconds_left: float | None) -> Message:
     """How far a job has come."""
-    return {"kind": JOB_PROGRESS, "id": job, "done": done, "total": total}
+    return {
+        "kind": JOB_PROGRESS,
+        "id": job,
+        "done": done,
+        "total": total,
+        "seconds_left": seconds_left,
+    }

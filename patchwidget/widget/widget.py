@@ -2,16 +2,16 @@
 
 - The study is the whole of the science; the widget only shows it.
 - Kernel-owned traits say what is studied and what is known: `study`, `grids`,
-  `verified`, `job`. The page reads them.
-- View-owned traits say what is looked at: `selection`, `shown`, `pair`. The page writes
-  them, Python may too: a pick on screen and a selection set in a cell are one event.
+  `verified`, `report`, `job`. The page reads them.
+- View-owned traits (`settings.Settings`) say what is looked at. The page writes them,
+  Python may too: a pick on screen and a selection set in a cell are one event.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
@@ -21,28 +21,25 @@ import anywidget
 import traitlets
 
 from patchwidget.effects import Effect
-from patchwidget.grids import Grid
-from patchwidget.nodes import Node
+from patchwidget.exact import Progress
 from patchwidget.study import PatchStudy
-from patchwidget.widget import messages, wire
+from patchwidget.widget import messages
+from patchwidget.widget.answers import ANSWERS, Answer, Question
+from patchwidget.widget.board import Board
+from patchwidget.widget.estimates import LABELS
 from patchwidget.widget.jobs import Job, Jobs, running_loop
+from patchwidget.widget.settings import VIEW_OWNED, Settings
+from patchwidget.widget.side import Side
+from patchwidget.widget.turns import Turn, in_turn
+from patchwidget.widget.verifying import verification
 
 logger = logging.getLogger("patchwidget")
 logger.addHandler(logging.NullHandler())
 
+_OF_JOBS = (messages.JOB_CANCEL, messages.JOB_RETRY)
 _STATIC = Path(__file__).parents[1] / "static"
 PROGRESS_EVERY_S = 0.1
-SHOWN_KINDS = (
-    "resid_pre",
-    "resid_mid",
-    "attn_out",
-    "mlp_out",
-    "z",
-    "q",
-    "k",
-    "v",
-    "pattern",
-)
+KERNEL_OWNED = ("study", "grids", "verified", "report", "job")
 
 
 def _bundled(name: str) -> str | Path:
@@ -57,24 +54,44 @@ def _bundled(name: str) -> str | Path:
     return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text("utf-8")
 
 
-class PatchWidget(anywidget.AnyWidget):
+def _nothing() -> None:
+    """Undo a subscription that there is not."""
+
+
+class PatchWidget(Settings, anywidget.AnyWidget):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:
         study: a `PatchStudy`; or its own arguments, from which one is made.
         *args: see `PatchStudy`.
-        **kwargs: see `PatchStudy`.
+        **kwargs: `selection`, `shown`, `pair`, `method`, `direction`, `kind`, `names`,
+            `folds` and `wide` set those attributes; all others, and the direction where
+            no study is given, are `PatchStudy`'s.
 
     Attributes:
         selection: names of the picked nodes. Setting it, as picking on screen, fires
             their exact patches.
-        shown: `"estimate"`, `"exact"` or `"miss"`.
+        method: the estimate that is shown, see `PatchStudy.estimate`; kinds that it does
+            not give are shown by `"atp"`. Setting it estimates anew.
+        direction: `"denoising"` or `"noising"`. Setting it shows `study.reversed()`.
+        shown: `"estimate"`, `"exact"`, `"known"` (exact where known) or `"miss"`.
+        pair: the pair whose prompt and attention are shown; -1 is the mean.
+        kind: the kind that scatter and ranking are about; empty for all.
+        names: your names of heads: `{"L9H9": "name mover"}`.
+        folds: names of parts of the page that are folded away.
+        wide: whether it takes all the width of the page.
         verified: what is known exactly, by node name.
+        report: by kind, how the method agrees with what is verified, and the bound.
         job: what is being computed.
+
+    Raises:
+        TypeError: if a study is given and arguments for another one.
+        ValueError, IndexError: if a setting is not possible in this study.
 
     Example:
         >>> from patchwidget import PatchStudy, PatchWidget, demo
-        >>> widget = PatchWidget(PatchStudy(demo.load_model(), demo.ioi_pairs()))
+        >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
+        >>> widget = PatchWidget(study, method="atp_qk")
         >>> widget.selection = ["L0H0.q"]
         >>> sorted(widget.verified)
         ['L0H0.q']
@@ -86,150 +103,218 @@ class PatchWidget(anywidget.AnyWidget):
     study = traitlets.Dict(read_only=True).tag(sync=True)
     grids = traitlets.Dict(read_only=True).tag(sync=True)
     verified = traitlets.Dict(read_only=True).tag(sync=True)
+    report = traitlets.Dict(read_only=True).tag(sync=True)
     job = traitlets.Dict(read_only=True).tag(sync=True)
 
-    # Nodes are taken too; the validator makes names of them.
-    selection: traitlets.List[Any] = traitlets.List().tag(sync=True, echo_update=False)
-    shown = traitlets.Enum(("estimate", "exact", "miss"), "estimate").tag(
-        sync=True, echo_update=False
-    )
-    # One pair at first: patterns of pairs that are each other's corruption cancel in the
-    # mean. -1 is the mean.
-    pair = traitlets.Int(0).tag(sync=True, echo_update=False)
+    _is_open = False
 
     def __init__(self, study: Any, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(study, PatchStudy):
+        is_made = isinstance(study, PatchStudy)
+        ours = {"direction"} if is_made else set()
+        ours |= set(VIEW_OWNED) - {"direction"}
+        settings = {name: kwargs.pop(name) for name in ours & set(kwargs)}
+        if not is_made:
             study = PatchStudy(study, *args, **kwargs)
         elif args or kwargs:
             raise TypeError("a PatchStudy is given: it has its arguments already")
-        self._study: PatchStudy = study
-        self._estimates: dict[tuple[str, str | None], Grid] = {}
-        self._news: dict[str, wire.Record] = {}
-        self._told = self._shown_at = monotonic()
+        self._told = monotonic()
+        self._unsubscribe: Callable[[], None] = _nothing
         self._reported: set[str] = set()
-        self._closed = False
+        self._verifying: list[Turn] = []  # asked for, and not finished
+        self._given_up: list[Turn] = []
+        self._under_way: list[Turn] = []
+        self._sides: dict[str, Side] = {}
+        self._side = self._side_of(study)
         self._jobs = Jobs(running_loop(), self._on_state, self._on_progress)
-        # Everything is known before the page hears of the widget: one message opens it.
-        first = {
-            "study": {**wire.study_record(study), "notice": self._notice()},
-            "grids": self._grid_records(),
-            "verified": self._records(self._drawn(study.verified.values())),
-            "job": asdict(Job()),
-        }
-        for name, value in first.items():
+        for name, value in {"direction": study.direction, **settings}.items():
             self.set_trait(name, value)
+        # Everything is known before the page hears of the widget: one message opens it.
+        self._board = Board(self._side, self.method, self._tell, lambda: self.selection)
+        self._show(self._side_wanted())
+        self.set_trait("job", asdict(Job()))
         super().__init__()
-        self._unsubscribe = study.subscribe(self._learn)
+        self._is_open = True
         self.on_msg(self._on_message)
+        if self.selection:
+            self._pursue()
 
     async def settled(self) -> None:
-        """Wait until the patches that were asked for have run.
+        """Wait until what was asked for has run.
 
         Raises:
-            RuntimeError: if they failed, with the reason.
+            RuntimeError: if it failed, with the reason.
         """
         await self._jobs.settled()
 
     def cancel(self) -> None:
-        """Stop what is running; effects that are finished stay."""
+        """Stop what is running; effects that are finished stay, settings go back."""
         self._jobs.cancel()
+        self._take_back()
 
     def close(self) -> None:
         """Stop what is running and leave the notebook, with what it holds in memory."""
         # ipywidgets closes once more when it collects a widget, even a half-made one.
-        if hasattr(self, "_unsubscribe"):
-            self._closed = True
+        if self._is_open:
+            self._is_open = False
             self._jobs.cancel()
             self._unsubscribe()
         super().close()
-
-    def _grid_records(self) -> dict[str, Any]:
-        grids = [self._estimate(kind, None) for kind in self._kinds()]
-        return {f"{grid.method}/{grid.kind}": wire.grid_record(grid) for grid in grids}
-
-    def _kinds(self) -> list[str]:
-        return [kind for kind in SHOWN_KINDS if self._study.can_patch(kind)]
-
-    def _notice(self) -> str | None:
-        """What the reader has to know: the slower way, and maps that are missing."""
-        obstacles = [self._study.obstacle(kind) for kind in SHOWN_KINDS]
-        lines = [self._study.notice, *dict.fromkeys(obstacles)]
-        return " ".join(line for line in lines if line) or None
-
-    def _estimate(self, kind: str, by: str | None) -> Grid:
-        if (kind, by) not in self._estimates:
-            self._estimates[kind, by] = self._study.estimate(kind, by=by)
-        return self._estimates[kind, by]
-
-    @traitlets.validate("selection")
-    def _check_selection(self, proposal: dict[str, Any]) -> list[str]:
-        """Names as the kernel writes them; what does not exist is refused, visibly."""
-        try:
-            nodes = self._study.nodes(proposal["value"])
-        except (TypeError, ValueError, IndexError) as error:
-            self._jobs.refuse(error)
-            raise
-        return list(dict.fromkeys(map(str, nodes)))
-
-    @traitlets.observe("selection")
-    def _verify_selection(self, _: dict[str, Any]) -> None:
-        self.verify()
 
     def verify(self) -> None:
         """Run the exact patches of the picks that are not known yet, or once more.
 
         Picking does so by itself; after a failure or a cancelled job this tries again.
         """
-        if self._closed:
+        self._pursue()
+
+    def _retry(self) -> None:
+        """Go on with what failed or was cancelled."""
+        self._verifying = self._given_up
+        self._pursue()
+
+    @traitlets.observe("method", "direction")
+    def _on_setting(self, _: dict[str, Any]) -> None:
+        if self._is_open:
+            self._verifying = []  # in the order, or of the study, of before
+            self._pursue()
+
+    @traitlets.observe("selection")
+    def _on_selection(self, _: dict[str, Any]) -> None:
+        self._pursue()
+
+    def _pursue(self) -> None:
+        """Bring the page to what is asked for, by a job if anything is to be computed."""
+        if not self._is_open:
             return
-        nodes = self._study.nodes(self.selection)
-        known = self._study.verified
-        self._learn(tuple(known[node] for node in nodes if node in known))
-        self._learn(())
-        new = [node for node in nodes if node not in known]
-        if not new:
+        self._board.reveal(self._side.study.nodes(self.selection))
+        turns = self._turns()
+        if not turns and self._verifying and self._is_under_way(self._verifying):
+            return
+        turns += self._verifying
+        if turns:
+            self._under_way = turns
+            label = ", then ".join(turn.label for turn in turns)
+            self._jobs.start(lambda: self._steps(turns), label)
+        else:
             self._jobs.cancel()
-            return
+
+    def _is_under_way(self, turns: list[Turn]) -> bool:
+        is_part = turns == self._under_way[-len(turns) :]
+        return is_part and self.job["state"] == "running"
+
+    def _turns(self) -> list[Turn]:
+        """What has to be shown: picks first, since somebody waits for them."""
+        side = self._side_wanted()
+        picks = self._picks(side)
+        if side is not self._side:
+            return [self._showing(side), *picks]
+        shows = [] if self.method == self._board.method else [self._showing(side)]
+        return [*picks, *shows]
+
+    def _picks(self, side: Side) -> list[Turn]:
+        """Exact patches of the picks that are not known."""
+        known = side.study.verified
+        new = [node for node in side.study.nodes(self.selection) if node not in known]
         label = ", ".join(map(str, new[:3])) + (" ..." if new[3:] else "")
-        self._jobs.start(lambda: self._study.steps("exact", new), label)
+        return (
+            [Turn(len(new), lambda: side.study.steps("exact", new), label)]
+            if new
+            else []
+        )
+
+    def _showing(self, side: Side) -> Turn:
+        """Estimates by the chosen method, and then all of the study anew."""
+        cuts = self._board.wanted(side)
+        other = "" if side is self._side else f", {side.study.direction}"
+        label = f"estimates: {LABELS[self.method]}{other}"
+        return Turn(len(cuts), lambda: self._estimating(side, cuts), label)
+
+    def _estimating(self, side: Side, cuts: list[Any]) -> Iterator[Progress]:
+        yield from side.estimating(cuts, self.method)
+        self._show(side)
+
+    def _steps(self, turns: list[Turn]) -> Iterator[Progress]:
+        try:
+            yield from in_turn(turns)
+            self._verifying = []
+        except GeneratorExit:
+            raise  # a newer job goes on with what was wanted
+        except BaseException:
+            self._take_back()
+            raise
+
+    def _show(self, side: Side) -> None:
+        """Show a study by the chosen method, and hear of what it finds."""
+        self._unsubscribe()
+        self._unsubscribe = side.study.subscribe(self._learn)
+        self._side = side
+        self._board.show(side, self.method)
+
+    def _take_back(self) -> None:
+        """Settings that nothing was computed for go back to what is on show."""
+        self._given_up, self._verifying = self._verifying, []
+        was_open, self._is_open = self._is_open, False
+        self.method, self.direction = self._board.method, self._side.study.direction
+        self._is_open = was_open
+
+    def _side_wanted(self) -> Side:
+        study = self._side.study
+        return self._side_of(
+            study if study.direction == self.direction else study.reversed()
+        )
+
+    def _side_of(self, study: PatchStudy) -> Side:
+        if study.direction not in self._sides:
+            self._sides[study.direction] = Side(study)
+        return self._sides[study.direction]
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the page set; what cannot be is shown as refused, and taken back.
+
+        Raising would leave the bad value where it is: it is checked before it is set.
+        """
+        fine = {}
+        for name, value in sync_data.items():
+            if name in KERNEL_OWNED:
+                self._report_once(f"{name} is the kernel's, and not for a page to set")
+            elif name not in VIEW_OWNED or self._can_be(name, value):
+                fine[name] = value
+            else:
+                self.send_state(name)
+        super().set_state(fine)
+
+    def _can_be(self, name: str, value: Any) -> bool:
+        """Whether a view-owned trait can have a value; if not, the page is told why."""
+        try:
+            self.traits()[name]._validate(self, value)  # noqa: SLF001 - the only way not to set it
+        except traitlets.TraitError as error:
+            self._jobs.refuse(error)
+            return False
+        except (TypeError, ValueError, IndexError):
+            return False  # the check itself has shown it
+        return True
+
+    def _tell(self, traits: dict[str, Any]) -> None:
+        with self.hold_sync():
+            for name, value in traits.items():
+                self.set_trait(name, value)
 
     def _on_state(self, job: Job) -> None:
+        if self._is_open and job.state != "running":
+            self._board.flush(at_once=True)
         self.set_trait("job", asdict(job))
 
-    def _on_progress(self, job: Job) -> None:
+    def _on_progress(self, job: Job, seconds_left: float | None) -> None:
         now = monotonic()
         if now - self._told > PROGRESS_EVERY_S:
             self._told = now
-            self.send(messages.progress(job.id, job.done, job.total))
+            self.send(messages.progress(job.id, job.done, job.total, seconds_left))
 
     def _learn(self, found: tuple[Effect, ...]) -> None:
         """Show what became known, by this widget's job or by a cell, in a few messages."""
-        now = monotonic()
-        self._news |= self._records(self._drawn(found))
-        # The whole trait travels at each change: not with every step of a sweep.
-        if self._news and (not found or now - self._shown_at > PROGRESS_EVERY_S):
-            self._shown_at = now
-            self.set_trait("verified", {**self.verified, **self._news})
-            self._news = {}
-
-    def _drawn(self, effects: Iterable[Effect]) -> list[Effect]:
-        """Those of cells on the page and of picks: a fine sweep has thousands more."""
-        singles = [effect for effect in effects if len(effect.patch) == 1]
-        return [
-            effect
-            for effect in singles
-            if str(effect.node) in self.selection
-            or (effect.node.by is None and effect.node.kind in SHOWN_KINDS)
-        ]
-
-    def _records(self, effects: Iterable[Effect]) -> dict[str, wire.Record]:
-        return {
-            str(effect.node): wire.effect_record(effect, self._estimated(effect.node))
-            for effect in effects
-        }
-
-    def _estimated(self, node: Node) -> float:
-        return wire.shown_value(self._estimate(node.kind, node.by), node)
+        # Nothing found is the end of a computation: a job of ours has several.
+        is_end = not found and self.job["state"] != "running"
+        self._board.learn(found, at_once=is_end)
 
     def _on_message(
         self,
@@ -240,32 +325,33 @@ class PatchWidget(anywidget.AnyWidget):
         problem = messages.request_problem(content)
         if problem is not None:
             self._report_once(problem)
-        elif content["kind"] == messages.ATTENTION_GET:
-            self._send_attention(content)
+        elif content["kind"] in _OF_JOBS:
+            self._on_job_message(content)
         else:
-            (self.verify if content["kind"] == messages.JOB_RETRY else self.cancel)()
-            self.send(messages.reply(content, {}))
+            self._jobs.errand(self._answering(content))
 
-    def _send_attention(self, request: messages.Message) -> None:
+    def _on_job_message(self, content: messages.Message) -> None:
+        """Cancel and retry are heard at once, also beside a cell that is running."""
+        (self.cancel if content["kind"] == messages.JOB_CANCEL else self._retry)()
+        self.send(messages.reply(content, {}))
+
+    def _answering(self, content: messages.Message) -> Iterator[None]:
+        """Answer a request; what goes wrong on the way is an answer, too."""
+        if not self._is_open:
+            return
+        asked = Question(content, self._board, list(self.selection))
         try:
-            payload, buffers = self._attention(request["nodes"], int(request["pair"]))
+            if content["kind"] == messages.VERIFY_START:
+                self._verifying = verification(asked)
+                self._pursue()
+                answer: Answer = {}, []
+            else:
+                found = ANSWERS[content["kind"]](asked)
+                answer = (yield from found) if isinstance(found, Generator) else found
         except Exception as error:  # noqa: BLE001 - it goes back to whoever asked
-            self.send(messages.failure(request, error))
+            self.send(messages.failure(content, error))
         else:
-            self.send(messages.reply(request, payload), buffers)
-
-    def _attention(
-        self, nodes: list[str], pair: int
-    ) -> tuple[messages.Message, list[bytes]]:
-        found = self._study.attention(nodes)
-        # -1 is the mean over pairs, anything else one pair.
-        patterns = [
-            run.mean(1) if pair < 0 else run[:, pair]
-            for run in (found.clean, found.corrupted)
-        ]
-        heads = [{"layer": layer, "head": head} for layer, head in found.heads]
-        payload = {"heads": heads, "shape": list(patterns[0].shape), "pair": pair}
-        return payload, [wire.to_bytes(run) for run in patterns]
+            self.send(messages.reply(content, answer[0]), answer[1])
 
     def _report_once(self, problem: str) -> None:
         if problem not in self._reported:

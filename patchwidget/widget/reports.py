@@ -1,0 +1,87 @@
+"""How the chosen method's estimates agree with what is verified: the `report` trait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from patchwidget.effects import Effect
+from patchwidget.nodes import Node
+from patchwidget.rank import mean_effect
+from patchwidget.study import PatchStudy
+from patchwidget.verify import Agreement, Check, Verification
+from patchwidget.widget.estimates import Estimates
+
+NOTHING_SAMPLED = "none was drawn: no verification of this kind has run"
+
+
+class Reports:
+    """The figures of one study, kind by kind.
+
+    They are about the nodes that a kind's map shows; finer ones are other nodes.
+
+    Args:
+        study: what is verified.
+        estimates: its estimates.
+    """
+
+    def __init__(self, study: PatchStudy, estimates: Estimates) -> None:
+        self._study, self._estimates = study, estimates
+        self._moving: dict[str, set[Node]] = {}
+        self._bounds: dict[str, Verification] = {}
+        self._checks: dict[tuple[str, Node], Check] = {}
+
+    def note(self, verification: Verification) -> None:
+        """Keep the state of a verification for the bound of its kinds."""
+        self._bounds.update(dict.fromkeys(verification.kinds, verification))
+
+    def of(self, method: str) -> dict[str, Any]:
+        """The whole report by kind."""
+        known: dict[str, dict[Node, Effect]] = {k: {} for k in self._estimates.kinds}
+        for node, effect in self._study.verified.items():
+            if node.by is None and node.kind in known:
+                known[node.kind][node] = effect
+        return {kind: self._of(kind, method, known[kind]) for kind in known}
+
+    def _of(
+        self, kind: str, method: str, known: Mapping[Node, Effect]
+    ) -> dict[str, Any]:
+        found = self._estimates.get(kind, method)
+        if kind not in self._moving:
+            self._moving[kind] = set(self._study.moving(kind))
+        moving = self._moving[kind]
+        matter = {node: effect for node, effect in known.items() if node in moving}
+        checks = [self._check(node, effect, method) for node, effect in matter.items()]
+        agreement = Agreement([one for one in checks if isfinite(one.estimate)])
+        return {
+            "method": found.method,
+            "total": found.mean.numel(),
+            "idle": found.mean.numel() - len(moving),
+            "verified": len(matter),
+            "all": agreement.overall.to_dict(),
+            "layers": {
+                str(layer): one.to_dict() for layer, one in agreement.by_layer.items()
+            },
+            **self._bound(kind),
+        }
+
+    def _check(self, node: Node, effect: Effect, method: str) -> Check:
+        if (method, node) not in self._checks:
+            found, estimate = self._estimates.of(node, method)
+            cell: tuple[Any, ...] = node.cell
+            self._checks[method, node] = Check(
+                node,
+                estimate,
+                float(found.size[cell]),
+                mean_effect(effect),
+                found.signed,
+            )
+        return self._checks[method, node]
+
+    def _bound(self, kind: str) -> dict[str, Any]:
+        last = self._bounds.get(kind)
+        if last is None:
+            return {"bound": None, "without_bound": NOTHING_SAMPLED}
+        bound = None if last.bound is None else last.bound.to_dict()
+        return {"bound": bound, "without_bound": last.without_bound}
