@@ -54,6 +54,13 @@ class Question:
             raise TypeError(f"node is a name, got {name!r}")
         return self.board.side.study.node(name)
 
+    def kind(self) -> str:
+        """The kind that the request is about; empty for all that have a map."""
+        kind = self.body.get("of") or ""
+        if not isinstance(kind, str):
+            raise TypeError(f"of is the name of a kind, or empty, got {kind!r}")
+        return kind
+
     def whole(self, name: str) -> int:
         """A whole number of the request."""
         value = self.body[name]
@@ -183,7 +190,7 @@ def nodes_of(asked: Question) -> list[Node]:
         ValueError, TypeError: if it cannot be told.
     """
     what, board = asked.body["what"], asked.board
-    kind = asked.body.get("kind") or ""
+    kind = asked.kind()
     if what == "picked":
         return board.side.study.nodes(asked.picked)
     if what == "all":

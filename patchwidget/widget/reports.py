@@ -28,7 +28,7 @@ class Reports:
 
     def __init__(self, study: PatchStudy, estimates: Estimates) -> None:
         self._study, self._estimates = study, estimates
-        self._moving: dict[str, set[Node]] = {}
+        self._moving: dict[str, list[Node]] = {}
         self._bounds: dict[str, Verification] = {}
         self._checks: dict[tuple[str, Node], Check] = {}
 
@@ -49,16 +49,19 @@ class Reports:
     ) -> dict[str, Any]:
         found = self._estimates.get(kind, method)
         if kind not in self._moving:
-            self._moving[kind] = set(self._study.moving(kind))
+            self._moving[kind] = self._study.moving(kind)
         moving = self._moving[kind]
-        matter = {node: effect for node, effect in known.items() if node in moving}
-        checks = [self._check(node, effect, method) for node, effect in matter.items()]
+        checks = [
+            self._check(node, known[node], method) for node in moving if node in known
+        ]
+        # In rank order, as in a verification: recall breaks ties by it.
+        checks.sort(key=lambda check: -check.size)
         agreement = Agreement([one for one in checks if isfinite(one.estimate)])
         return {
             "method": found.method,
             "total": found.mean.numel(),
             "idle": found.mean.numel() - len(moving),
-            "verified": len(matter),
+            "verified": len(checks),
             "all": agreement.overall.to_dict(),
             "layers": {
                 str(layer): one.to_dict() for layer, one in agreement.by_layer.items()

@@ -20,7 +20,7 @@ def verification(asked: Question) -> list[Turn]:
     nodes, study = nodes_of(asked), asked.board.side.study
     if asked.body["what"] == "all":
         return _all(asked)
-    kind = asked.body.get("kind") or "all kinds"
+    kind = asked.kind() or "all kinds"
     label = "picks" if asked.body["what"] == "picked" else f"top {len(nodes)} of {kind}"
     return [Turn(len(nodes), lambda: study.steps("exact", nodes), label)]
 
@@ -29,7 +29,7 @@ def _all(asked: Question) -> list[Turn]:
     """Every node in rank order; kinds of different methods have no common ranking."""
     board = asked.board
     estimates, groups = board.side.estimates, dict[str, list[str]]()
-    for kind in board.side.kinds(asked.body.get("kind") or ""):
+    for kind in board.side.kinds(asked.kind()):
         method = estimates.method_for(kind, board.method)
         groups.setdefault(method, []).append(kind)
     return [_group(board, kinds, method) for method, kinds in groups.items()]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import comm
+import numpy as np
 import pytest
+from page import RecordingComm
 from toy_models import STYLES, random_model, random_tokens
 
-from patchwidget import PatchStudy
+from patchwidget import Pairs, PatchStudy
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +26,25 @@ def tokens():
 def study(model, tokens):
     """A study that nobody has asked anything yet."""
     return PatchStudy(model, *tokens)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Widgets talk to no kernel, and what they say is kept."""
+    monkeypatch.setattr(comm, "create_comm", RecordingComm)
+
+
+@pytest.fixture
+def labelled(model, tokens):
+    return PatchStudy(
+        model, Pairs(*tokens[:2], answers=tokens[2], labels={"S2": np.int64(3)})
+    )
+
+
+@pytest.fixture
+def widget(labelled, recorded):
+    from patchwidget import PatchWidget
+
+    widget = PatchWidget(labelled)
+    yield widget
+    widget.close()

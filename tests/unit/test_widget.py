@@ -10,76 +10,21 @@ import re
 import time
 from pathlib import Path
 
-import comm
-import numpy as np
 import pytest
 import torch
-from comm.base_comm import BaseComm
+from page import decoded, receive
 from toy_models import STYLES, random_model
 from traitlets import TraitError
 
-from patchwidget import Head, Pairs, PatchStudy, PatchWidget
+from patchwidget import Head, PatchStudy, PatchWidget
 from patchwidget.widget import messages
 from patchwidget.widget.estimates import SHOWN_KINDS
+from patchwidget.widget.settings import VIEW_OWNED
+from patchwidget.widget.widget import KERNEL_OWNED
 
 ROOT = Path(__file__).parents[2]
-STATE = ("study", "grids", "verified", "job", "selection", "shown", "pair")
-
-
-class RecordingComm(BaseComm):
-    """A comm without a kernel that keeps what is published on it."""
-
-    def __init__(self, *args, **kwargs):
-        self.published = []
-        super().__init__(*args, **kwargs)
-
-    def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
-        self.published.append((msg_type, data, buffers))
-
-    def messages(self):
-        """Custom messages `(content, buffers)`, oldest first."""
-        return [
-            (data["content"], buffers)
-            for kind, data, buffers in self.published
-            if kind == "comm_msg" and data.get("method") == "custom"
-        ]
-
-    def states(self, name):
-        """Every value of a trait that was sent, oldest first."""
-        return [
-            data["state"][name]
-            for _, data, _ in self.published
-            if data and name in data.get("state", {})
-        ]
-
-
-@pytest.fixture(autouse=True)
-def recorded(monkeypatch):
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
-
-
-@pytest.fixture
-def labelled(model, tokens):
-    return PatchStudy(
-        model, Pairs(*tokens[:2], answers=tokens[2], labels={"S2": np.int64(3)})
-    )
-
-
-@pytest.fixture
-def widget(labelled):
-    widget = PatchWidget(labelled)
-    yield widget
-    widget.close()
-
-
-def receive(widget, content):
-    """What the page sends, as the comm delivers it."""
-    widget._handle_custom_msg(content, [])
-
-
-def decoded(record):
-    data = np.frombuffer(record["data"], dtype="<f4")
-    return torch.tensor(data).reshape(record["shape"])
+STATE = (*KERNEL_OWNED, *VIEW_OWNED)
+pytestmark = pytest.mark.usefixtures("recorded")
 
 
 def plain_json(value):
@@ -96,7 +41,7 @@ def test_one_message_opens_it_with_everything_on_board(labelled):
     widget = PatchWidget(labelled)
     (kind, data, _), *_ = widget.comm.published
     assert kind == "comm_open"
-    assert {"study", "grids", "job", "selection", "shown", "pair"} <= set(data["state"])
+    assert set(STATE) <= set(data["state"])
     assert data["state"]["study"] == widget.study
     assert list(widget.verified) == ["L0H1.z"], "a study may know something already"
 
@@ -161,11 +106,12 @@ def test_no_page_tags_are_lost_on_the_way(model):
 
 
 def test_who_owns_which_trait(widget):
-    for name in ("selection", "shown", "pair"):
+    assert len(VIEW_OWNED) == 9
+    for name in VIEW_OWNED:
         trait = widget.traits()[name]
         assert trait.metadata["sync"]
         assert trait.metadata["echo_update"] is False, name
-    for name in ("study", "grids", "verified", "job"):
+    for name in KERNEL_OWNED:
         trait = widget.traits()[name]
         assert trait.metadata["sync"]
         with pytest.raises(TraitError):
@@ -432,26 +378,6 @@ def test_it_takes_the_studys_own_arguments(model, tokens):
     widget = PatchWidget(model, *tokens, metric="prob", direction="noising")
     assert widget.study["metric"]["name"] == "prob"
     assert widget.study["direction"] == "noising"
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "message"),
-    [
-        ({"nodes": ["L9H0"], "pair": -1}, "IndexError", "no layer 9"),
-        ({"nodes": ["L0.resid_pre@1"], "pair": -1}, "ValueError", "not part of a head"),
-        ({"nodes": ["L0H0"], "pair": 3}, "IndexError", "3"),
-        ({"nodes": ["L0H0"], "pair": "x"}, "TypeError", "'x'"),
-        ({"nodes": [], "pair": -1}, "ValueError", "no head is named"),
-        ({"pair": -1}, "KeyError", "nodes"),
-    ],
-)
-def test_a_request_that_fails_is_answered(widget, body, kind, message):
-    receive(widget, {"kind": "attention.get", "id": "a-7", **body})
-    ((reply, buffers),) = widget.comm.messages()
-    assert (reply["id"], reply["ok"], reply["payload"]) == ("a-7", False, None)
-    assert reply["error"]["type"] == kind
-    assert message in reply["error"]["message"]
-    assert not buffers
 
 
 @pytest.mark.parametrize(
