@@ -54,9 +54,10 @@ class Reports:
         checks = [
             self._check(node, known[node], method) for node in moving if node in known
         ]
+        told = [check for check in checks if isfinite(check.estimate)]
         # In rank order, as in a verification: recall breaks ties by it.
-        checks.sort(key=lambda check: -check.size)
-        agreement = Agreement([one for one in checks if isfinite(one.estimate)])
+        told.sort(key=lambda check: -check.size)
+        agreement = Agreement(told)
         return {
             "method": found.method,
             "total": found.mean.numel(),

@@ -342,9 +342,7 @@ class PatchWidget(Settings, anywidget.AnyWidget):
         asked = Question(content, self._board, list(self.selection))
         try:
             if content["kind"] == messages.VERIFY_START:
-                self._verifying = verification(asked)
-                self._pursue()
-                answer: Answer = {}, []
+                answer: Answer = self._start_verification(asked)
             else:
                 found = ANSWERS[content["kind"]](asked)
                 answer = (yield from found) if isinstance(found, Generator) else found
@@ -352,6 +350,15 @@ class PatchWidget(Settings, anywidget.AnyWidget):
             self.send(messages.failure(content, error))
         else:
             self.send(messages.reply(content, answer[0]), answer[1])
+
+    def _start_verification(self, asked: Question) -> Answer:
+        if self._side_wanted() is not self._side:
+            raise RuntimeError(
+                f"the maps of {self.direction} are not there yet: ask when they are"
+            )
+        self._verifying = verification(asked)
+        self._pursue()
+        return {}, []
 
     def _report_once(self, problem: str) -> None:
         if problem not in self._reported:

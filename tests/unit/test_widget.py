@@ -415,6 +415,9 @@ def test_progress_is_sent_with_the_jobs_number(labelled, monkeypatch):
     done = [c["done"] for c in sent]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, 2)
+    left = [c["seconds_left"] for c in sent]
+    assert left[0] is None, "nobody can tell yet"
+    assert left[-1] == 0
 
 
 def test_progress_is_not_a_flood(labelled):

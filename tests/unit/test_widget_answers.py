@@ -11,7 +11,7 @@ import torch
 from page import answered, asked, floats, receive
 from toy_models import STYLES, random_model, random_tokens
 
-from patchwidget import Head, Pairs, PatchStudy, PatchWidget
+from patchwidget import Head, PatchWidget
 from patchwidget.attention import Attention
 from patchwidget.widget import messages
 from patchwidget.widget.answers import ANSWERS, triangles
@@ -339,16 +339,3 @@ def test_every_request_is_known_and_tried_with_something_wrong():
     jobs = {messages.VERIFY_START, messages.JOB_CANCEL, messages.JOB_RETRY}
     assert set(ANSWERS) | jobs == set(messages.REQUESTS)
     assert {kind for kind, *_ in WRONG} == set(ANSWERS) | {messages.VERIFY_START}
-
-
-def test_a_model_without_an_mlp_has_no_neurons(tokens, monkeypatch):
-    pairs = Pairs(*tokens[:2], answers=tokens[2])
-    study = PatchStudy(random_model(STYLES[-1]), pairs)
-    widget = PatchWidget(study)
-
-    def none(kind):
-        raise ValueError(f"there is no {kind} in this model")
-
-    monkeypatch.setattr(study, "estimate", lambda kind, *_, **__: none(kind))
-    reply, _ = answered(widget, "neurons.get", top=3, layer=None)
-    assert reply["error"]["message"] == "there is no neuron in this model"

@@ -247,3 +247,19 @@ def test_the_page_is_told_twice_a_second_and_at_the_end(monkeypatch):
     assert len(widget.verified) == len(study.verified)
     reports = widget.report.values()
     assert all(one["verified"] == one["total"] - one["idle"] for one in reports)
+
+
+def test_what_is_still_being_estimated_is_not_verified_yet(labelled):
+    async def cell():
+        widget = PatchWidget(labelled)
+        widget.direction = "noising"
+        body = {"what": "all", "of": "z", "top": None}
+        receive(widget, {"kind": "verify.start", "id": "a-0", **body})
+        await widget.settled()
+        ((reply, _),) = [
+            one for one in widget.comm.messages() if one[0]["kind"] == "reply"
+        ]
+        assert reply["error"]["message"].startswith("the maps of noising are not there")
+        assert widget.verified == {}
+
+    asyncio.run(cell())
