@@ -136,13 +136,7 @@ def neurons(asked: Question) -> Answer:
     if layers[0] not in range(len(found.mean)):
         raise IndexError(f"there is no layer {layer}, only 0 to {len(found.mean) - 1}")
     values = found.mean[list(layers)]
-    sizes = values.abs().flatten().nan_to_num(nan=-1.0)
-    best = sizes.topk(min(top, sizes.numel())).indices
-    places = np.unravel_index(best.numpy(), values.shape)
-    nodes = [
-        Node("neuron", layers[place], pos=int(pos), neuron=int(number))
-        for place, pos, number in zip(*places, strict=True)
-    ]
+    nodes, best = _largest(values, list(layers), top)
     board.reveal(nodes)
     payload = {
         "method": found.method,
@@ -150,7 +144,21 @@ def neurons(asked: Question) -> Answer:
         "total": values.numel(),
         "layers": len(found.mean),
     }
-    return payload, [to_bytes(values.flatten()[best])]
+    return payload, [to_bytes(best)]
+
+
+def _largest(
+    values: Tensor, layers: Sequence[int], top: int
+) -> tuple[list[Node], Tensor]:
+    """Neurons of largest `[layer, pos, neuron]` values, and these values."""
+    sizes = values.abs().flatten().nan_to_num(nan=-1.0)
+    best = sizes.topk(min(top, sizes.numel())).indices
+    places = np.unravel_index(best.numpy(), values.shape)
+    nodes = [
+        Node("neuron", layers[place], pos=int(pos), neuron=int(number))
+        for place, pos, number in zip(*places, strict=True)
+    ]
+    return nodes, values.flatten()[best]
 
 
 def diagnosis(asked: Question) -> Steps:
