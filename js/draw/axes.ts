@@ -19,6 +19,8 @@ export interface Axis {
   labels: readonly AxisLabel[];
   /** Words are set aslant under columns; numbers stand upright. */
   words: boolean;
+  /** Which labels are drawn; those that fit, evenly spaced, where not given. */
+  ticks?: readonly number[];
 }
 
 /** Cells of the matrix that a hover stands for, half-open; null for none. */
@@ -32,12 +34,15 @@ export interface Axes {
   columns: Axis;
   /** Null leaves out the row labels: a neighbour has them. */
   left: number | null;
+  /** Room under the cells; as much as the labels need where not given. */
+  bottom?: number;
   cellWidth: number;
   cellHeight: number;
 }
 
 export const FONT_SIZE = 10;
-const LINE = 12;
+/** Height of a line of labels. */
+export const LINE = 12;
 const TITLE_ROOM = 16;
 const TICK_GAP = 4;
 const MAX_LABEL_LETTERS = 8;
@@ -64,12 +69,16 @@ export function columnMargin(
   return Math.ceil(depth + TICK_GAP + (title ? TITLE_ROOM : 2));
 }
 
+export function bottomMargin({ bottom, columns, cellWidth }: Axes): number {
+  return bottom ?? columnMargin(columns, cellWidth);
+}
+
 /** Draws all labels, thinned until they are legible. The origin is the first cell. */
 export function drawAxes(svg: SVGSVGElement, axes: Axes): void {
   const { rows, columns, cellWidth, cellHeight, left } = axes;
   const width = columns.labels.length * cellWidth;
   const height = rows.labels.length * cellHeight;
-  const margin = columnMargin(columns, cellWidth);
+  const margin = bottomMargin(axes);
   setAttributes(svg, { width, height: height + margin });
   svg.replaceChildren();
   if (left !== null) drawRows(svg, axes, left);
@@ -80,7 +89,7 @@ export function drawAxes(svg: SVGSVGElement, axes: Axes): void {
 function drawRows(svg: SVGSVGElement, axes: Axes, left: number): void {
   const { rows, cellHeight } = axes;
   const step = labelStep(cellHeight, LINE);
-  for (let row = 0; row < rows.labels.length; row += step) {
+  for (const row of rows.ticks ?? everyStep(rows.labels.length, step)) {
     svg.append(rowLabel(axes, row));
   }
   const middle = (rows.labels.length * cellHeight) / 2;
@@ -95,9 +104,13 @@ function drawColumns(svg: SVGSVGElement, axes: Axes): void {
     ? LINE
     : textWidth(`${columns.labels.length - 1}`, FONT_SIZE) + TICK_GAP;
   const step = labelStep(cellWidth, room);
-  for (let column = 0; column < columns.labels.length; column += step) {
+  for (const column of columns.ticks ?? everyStep(columns.labels.length, step)) {
     svg.append(columnLabel(axes, column));
   }
+}
+
+function everyStep(count: number, step: number): number[] {
+  return Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);
 }
 
 /** Shows the labels of the hovered cells, thinned out or not, over the others. */

@@ -2,7 +2,7 @@
 
 import {
   type Axes,
-  columnMargin,
+  bottomMargin,
   drawAxes,
   type Highlight,
   highlightAxes,
@@ -23,6 +23,9 @@ export interface Plot {
 /** Wider plots scroll sideways on their own, so that the page does not. */
 const SCROLL_FROM_WIDTH = 2000;
 
+/** Marks inside smaller cells would hide them, so they stand around them. */
+const ROOM_FOR_MARKS = 6;
+
 export function createPlot(): Plot {
   const canvas = el("canvas");
   const svg = svgEl("svg", { class: "pw-axes", "aria-hidden": "true" });
@@ -42,10 +45,11 @@ export function createPlot(): Plot {
       const width = painting.matrix.columns * painting.cellWidth;
       const height = painting.matrix.rows * painting.cellHeight;
       const left = axes.left ?? 0;
-      const bottom = columnMargin(axes.columns, axes.cellWidth);
+      const bottom = bottomMargin(axes);
       element.style.width = `${left + width}px`;
       element.style.height = `${height + bottom}px`;
       element.classList.toggle("pw-wide", width > SCROLL_FROM_WIDTH);
+      element.classList.toggle("pw-fine", axes.cellWidth < ROOM_FOR_MARKS);
       setBox(cells, left, 0, width, height);
       drawAxes(svg, axes);
       return paint(canvas, painting);

@@ -3,8 +3,9 @@
 import { signal as makeSignal, type ReadonlySignal } from "@preact/signals-core";
 import { type Channel, isAbort, MESSAGE_KINDS, type Reply } from "../host/messages";
 import { formatNode, isHeadKind, parseNode } from "./node";
+import { type Pattern, patternBytes, type RunPattern, triangleLength } from "./pattern";
 import { type HeadCounts, queryHeads } from "./place";
-import { floats, list, record, ShapeError, whole } from "./shape";
+import { floats, list, oneOf, record, ShapeError, shorts, whole } from "./shape";
 
 /** A query head. */
 export interface HeadRef {
@@ -15,26 +16,23 @@ export interface HeadRef {
 export type HeadAttention =
   | { state: "loading" }
   | { state: "failed"; message: string }
-  | {
-      state: "ready";
-      /** Rows (destinations) and columns (sources) of each pattern. */
-      size: number;
-      clean: Float32Array;
-      corrupted: Float32Array;
-    };
+  | { state: "ready"; pattern: Pattern };
 
 export interface AttentionStore {
   readonly patterns: ReadonlySignal<ReadonlyMap<string, HeadAttention>>;
-  /** Asks the kernel for those of the heads that are not here yet. */
-  want(heads: readonly HeadRef[], pair: number): void;
+  /** Asks the kernel for those of the heads that are not here yet, the first first. */
+  want(heads: readonly HeadRef[], pair: number, positions: number): void;
   /** Asks again for a head that failed. */
   retry(head: HeadRef, pair: number): void;
   /** Forgets everything, requests on their way included. */
   clear(): void;
 }
 
-/** Heads kept for picks that come back; about 60 kB each at 60 tokens. */
+/** Heads kept for picks that come back, as long as all heads take no more room. */
 const MAX_KEPT = 64;
+const MAX_KEPT_BYTES = 128 * 2 ** 20;
+/** Larger answers would hold up all others on the way. */
+const MAX_ANSWER_BYTES = 16 * 2 ** 20;
 
 export function headName({ layer, head }: HeadRef): string {
   return `L${layer}H${head}`;
@@ -42,6 +40,11 @@ export function headName({ layer, head }: HeadRef): string {
 
 export function attentionKey(head: HeadRef, pair: number): string {
   return `${headName(head)}|${pair}`;
+}
+
+/** The pattern node of a head: what the kernel is asked about. */
+export function patternNode({ layer, head }: HeadRef): string {
+  return formatNode({ kind: "pattern", layer, head, pos: null, src: null });
 }
 
 /** The query heads that the picked nodes belong to, each once, in order of picking. */
@@ -79,11 +82,8 @@ export function createAttention(channel: Channel): AttentionStore {
     const keys = heads.map((head) => attentionKey(head, pair));
     put(keys.map((key) => [key, { state: "loading" }]));
     const { signal } = requests;
-    const nodes = heads.map(({ layer, head }) =>
-      formatNode({ kind: "pattern", layer, head, pos: null, src: null }),
-    );
     try {
-      const body = { nodes, pair };
+      const body = { nodes: heads.map(patternNode), pair };
       const reply = await channel.request(MESSAGE_KINDS.attentionGet, body, { signal });
       put(readPatterns(reply, heads, pair));
     } catch (error) {
@@ -95,12 +95,12 @@ export function createAttention(channel: Channel): AttentionStore {
 
   return {
     patterns,
-    want(heads, pair) {
+    want(heads, pair, positions) {
       const known = patterns.peek();
       const missing = heads.filter((head) => !known.has(attentionKey(head, pair)));
       if (missing.length === 0) return;
       patterns.value = trimmed(known, heads, pair);
-      void ask(missing, pair);
+      for (const some of shares(missing, patternBytes(positions))) void ask(some, pair);
     },
     retry: (head, pair) => void ask([head], pair),
     clear() {
@@ -111,19 +111,36 @@ export function createAttention(channel: Channel): AttentionStore {
   };
 }
 
-/** Drops the oldest heads beyond the limit, but none that are wanted now. */
+/** The heads of each request: one, where long prompts make its answer large enough. */
+function shares(heads: readonly HeadRef[], bytes: number): HeadRef[][] {
+  const each = Math.max(1, Math.floor(MAX_ANSWER_BYTES / bytes));
+  const count = Math.ceil(heads.length / each);
+  return Array.from({ length: count }, (_, index) =>
+    heads.slice(index * each, (index + 1) * each),
+  );
+}
+
+/** Drops the oldest heads beyond the limits, but none that are wanted now. */
 function trimmed(
   known: ReadonlyMap<string, HeadAttention>,
   heads: readonly HeadRef[],
   pair: number,
 ): ReadonlyMap<string, HeadAttention> {
   const wanted = new Set(heads.map((head) => attentionKey(head, pair)));
-  const spare = [...known.keys()].filter((key) => !wanted.has(key));
   const kept = new Map(known);
-  for (const key of spare.slice(0, Math.max(0, known.size - MAX_KEPT))) {
+  let bytes = 0;
+  for (const entry of known.values()) bytes += bytesOf(entry);
+  for (const [key, entry] of known) {
+    if (kept.size <= MAX_KEPT && bytes <= MAX_KEPT_BYTES) break;
+    if (wanted.has(key)) continue;
     kept.delete(key);
+    bytes -= bytesOf(entry);
   }
   return kept;
+}
+
+function bytesOf(entry: HeadAttention): number {
+  return entry.state === "ready" ? patternBytes(entry.pattern.size) : 0;
 }
 
 /** The answer, by key. A head that was asked for and is not in it has failed. */
@@ -134,27 +151,58 @@ function readPatterns(
 ): Map<string, HeadAttention> {
   const raw = record(payload, "attention");
   const heads = list(readHead)(raw.heads, "attention.heads");
-  const [count = 0, size = 0, columns = 0] = list(whole)(raw.shape, "attention.shape");
-  const clean = floats(buffers[0], "attention.clean");
-  const corrupted = floats(buffers[1], "attention.corrupted");
-  const area = size * columns;
-  const fits = [clean, corrupted].every(({ length }) => length === count * area);
-  if (size !== columns || heads.length !== count || !fits) {
-    throw new ShapeError("attention.shape", "square patterns of all heads", raw.shape);
-  }
+  const size = whole(raw.size, "attention.size");
+  oneOf("uint16")(raw.dtype, "attention.dtype");
+  if (size < 1) throw new ShapeError("attention.size", "1 or more", size);
+  const [clean, corrupted, cleanNorms, corruptedNorms] = buffers;
+  const runs = {
+    clean: readRun(clean, cleanNorms, heads.length, size, "clean"),
+    corrupted: readRun(corrupted, corruptedNorms, heads.length, size, "corrupted"),
+  };
   const message = "the kernel's answer does not hold this head";
   const found = new Map<string, HeadAttention>(
     asked.map((head) => [attentionKey(head, pair), { state: "failed", message }]),
   );
   heads.forEach((head, index) => {
-    found.set(attentionKey(head, pair), {
-      state: "ready",
+    const pattern = {
       size,
-      clean: clean.subarray(index * area, (index + 1) * area),
-      corrupted: corrupted.subarray(index * area, (index + 1) * area),
-    });
+      clean: ofHead(runs.clean, index, size),
+      corrupted: ofHead(runs.corrupted, index, size),
+    };
+    found.set(attentionKey(head, pair), { state: "ready", pattern });
   });
   return found;
+}
+
+/** All heads of one run, one after another. */
+function readRun(
+  weightBytes: unknown,
+  normBytes: unknown,
+  heads: number,
+  size: number,
+  run: string,
+): RunPattern {
+  const weights = shorts(weightBytes, `attention.${run}`);
+  const norms = floats(normBytes, `attention.${run} norms`);
+  const area = heads * triangleLength(size);
+  if (weights.length !== area) {
+    const expected = `${area} weights, for triangles of ${size} rows`;
+    throw new ShapeError(`attention.${run}`, expected, weights.length);
+  }
+  if (norms.length !== heads * size) {
+    const expected = `${heads * size} norms, one a position`;
+    throw new ShapeError(`attention.${run}`, expected, norms.length);
+  }
+  return { weights, norms };
+}
+
+/** A copy, so that a head that is let go leaves its room, whoever came with it. */
+function ofHead({ weights, norms }: RunPattern, index: number, size: number) {
+  const area = triangleLength(size);
+  return {
+    weights: weights.slice(index * area, (index + 1) * area),
+    norms: norms.slice(index * size, (index + 1) * size),
+  };
 }
 
 function readHead(value: unknown, where: string): HeadRef {

@@ -38,6 +38,10 @@ export function positionPlace(pos: number): Place {
   return { ...NOWHERE, pos };
 }
 
+export function headPlace(layer: number, head: number): Place {
+  return { ...NOWHERE, layer, heads: [head, head + 1] };
+}
+
 export function attentionPlace(
   layer: number,
   head: number,

@@ -60,17 +60,32 @@ export function oneOf<T extends string>(...allowed: readonly T[]): Reader<T> {
   };
 }
 
-/**
- * The float32 numbers of a binary value. Copied, because a view into a message may
- * begin at any byte; every platform that runs a browser is little-endian, like the wire.
- */
+/** The float32 numbers of a binary value. */
 export function floats(value: unknown, where: string): Float32Array {
+  return new Float32Array(copied(value, where, 4, "float32 bytes"));
+}
+
+/** The uint16 numbers of a binary value. */
+export function shorts(value: unknown, where: string): Uint16Array {
+  return new Uint16Array(copied(value, where, 2, "uint16 bytes"));
+}
+
+/**
+ * Copied, because a view into a message may begin at any byte; every platform that
+ * runs a browser is little-endian, like the wire.
+ */
+function copied(
+  value: unknown,
+  where: string,
+  unit: number,
+  expected: string,
+): ArrayBuffer | SharedArrayBuffer {
   const view = value instanceof ArrayBuffer ? new DataView(value) : value;
-  if (!ArrayBuffer.isView(view) || view.byteLength % 4 !== 0) {
-    throw new ShapeError(where, "float32 bytes", value);
+  if (!ArrayBuffer.isView(view) || view.byteLength % unit !== 0) {
+    throw new ShapeError(where, expected, value);
   }
   const end = view.byteOffset + view.byteLength;
-  return new Float32Array(view.buffer.slice(view.byteOffset, end));
+  return view.buffer.slice(view.byteOffset, end);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

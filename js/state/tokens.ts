@@ -44,9 +44,13 @@ export function shownPair(pair: number): number {
   return Math.max(0, pair);
 }
 
-/** Labels of all positions, from the clean prompt of a pair (-1: of all pairs). */
-export function tokenLabels(study: Study, pair: number): TokenLabel[] {
-  const tokens = study.pairs[shownPair(pair)]?.clean ?? [];
+/** Labels of all positions, from a prompt of a pair (-1: of all pairs). */
+export function tokenLabels(
+  study: Study,
+  pair: number,
+  prompt: "clean" | "corrupted" = "clean",
+): TokenLabel[] {
+  const tokens = study.pairs[shownPair(pair)]?.[prompt] ?? [];
   return Array.from({ length: study.positions }, (_, position) => ({
     ...visibleToken(tokens[position] ?? ""),
     varies: pair < 0 && tokenVaries(study, position),

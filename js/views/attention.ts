@@ -1,53 +1,84 @@
-/** Attention of the picked heads: clean, corrupted, and their difference. */
+/** Attention of the picked heads: small ones to choose from, one large, and its tokens. */
 
-import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { button, el, keyed, react } from "../draw/dom";
-import { unsigned } from "../draw/number";
-import {
-  attentionKey,
-  type HeadAttention,
-  type HeadRef,
-  headName,
-  pickedHeads,
-} from "../state/attention";
+import { el, react } from "../draw/dom";
+import { headName } from "../state/attention";
+import { createLook, nextChosen } from "../state/look";
+import { patternBytes } from "../state/pattern";
 import type { Study } from "../state/study";
-import { positionName, shownPair } from "../state/tokens";
-import { createPanels } from "./panels";
-import type { MakeView, View } from "./view";
+import { shownPair } from "../state/tokens";
+import { attentionControls } from "./attention-controls";
+import { attentionReadout } from "./attention-readout";
+import { circuitsvisFrame } from "./circuitsvis";
+import { createHeads, type HeadsView } from "./heads";
+import { largeHead } from "./large";
+import { tokenStrip } from "./strip";
+import { thumbnails } from "./thumbnails";
+import type { MakeView } from "./view";
+import { counted } from "./words";
 
-/** More heads than this at once are a wall, not a picture. */
-const MAX_HEADS = 12;
+/** Narrower, the read-out may take a second line, whose room is kept free. */
+const ONE_LINE = 860;
 
-export const attentionView: MakeView = (view) => {
-  const { store, signal } = view;
-  const picked = computed(() => {
-    const study = store.study.value;
-    return study ? pickedHeads(store.selection.value, study) : [];
-  });
-  const heads = computed(() => picked.value.slice(0, MAX_HEADS));
-  const blocks = el("div", { class: "pw-heads" });
-  const children = keyed(
-    blocks,
-    (name, life) => headBlock({ ...view, signal: life }, name, heads.peek()),
-    signal,
-  );
-  const more = el("div", { class: "pw-quiet" });
+export const attentionView: MakeView = (plain) => {
+  const view = createHeads(plain, createLook());
+  const { store, ui, signal, picked, heads } = view;
   const name = el("span");
-  const title = el("div", { class: "pw-section-title" }, name, readout(view));
-  const section = el("section", { class: "pw-attention" }, title, blocks, more);
+  const title = el(
+    "div",
+    { class: "pw-section-title pw-attention-title" },
+    name,
+    el("span", { class: "pw-attention-readout" }, attentionReadout(view)),
+  );
+  const frame = circuitsvisFrame(view);
+  const drawn = el(
+    "div",
+    { class: "pw-attention-body" },
+    attentionControls(view, frame.button),
+    thumbnails(view),
+    el("div", { class: "pw-attention-large" }, largeHead(view), tokenStrip(view)),
+  );
+  const more = el("div", { class: "pw-quiet pw-attention-more" });
+  const section = el("section", { class: "pw-attention" }, title, drawn, more);
+  section.append(frame.element);
   react(signal, () => {
-    const hidden = picked.value.length - heads.value.length;
-    section.hidden = heads.value.length === 0;
+    title.classList.toggle("pw-narrow", ui.width.value < ONE_LINE);
+    section.hidden = picked.value.length === 0;
+    drawn.hidden = heads.value.length === 0;
     name.textContent = `Attention, ${pairWords(store.study.value, store.pair.value)}`;
-    more.textContent = hidden > 0 ? `${hidden} more picked heads are not drawn.` : "";
-    children(heads.value.map(headName));
+    more.textContent = moreWords(view);
   });
-  react(signal, () => {
-    store.attention.patterns.value; // read: a new study takes the patterns away
-    store.attention.want(heads.value, store.pair.value);
-  });
+  chooseHeads(view);
+  askForPatterns(view);
   return section;
 };
+
+/** What is added to the picks is looked at; with another study all is forgotten. */
+function chooseHeads({ store, look, heads, signal }: HeadsView): void {
+  let before = heads.peek();
+  look.chosen.value = nextChosen("", [], before);
+  react(signal, () => {
+    const now = heads.value;
+    look.chosen.value = nextChosen(look.chosen.peek(), before, now);
+    before = now;
+  });
+  react(signal, () => {
+    store.study.value; // read, so that this runs again with every new study
+    look.locked.value = null;
+  });
+}
+
+/** Nothing is asked for that nobody looks at. */
+function askForPatterns({ store, look, heads, signal }: HeadsView): void {
+  react(signal, () => {
+    const study = store.study.value;
+    store.attention.patterns.value; // read: a new study takes the patterns away
+    if (!study || store.folds.value.includes("attention")) return;
+    const large = look.chosen.peek();
+    const first = heads.value.filter((head) => headName(head) === large);
+    const rest = heads.value.filter((head) => headName(head) !== large);
+    store.attention.want([...first, ...rest], store.pair.value, study.positions);
+  });
+}
 
 /** Under a mean, what differs between pairs may cancel out: so it is said. */
 function pairWords(study: Study | null, pair: number): string {
@@ -57,64 +88,16 @@ function pairWords(study: Study | null, pair: number): string {
     : `pair ${shownPair(pair) + 1}`;
 }
 
-function headBlock(view: View, name: string, heads: readonly HeadRef[]): HTMLElement {
-  const { store, signal } = view;
-  const head = heads.find((candidate) => headName(candidate) === name);
-  const block = el("div", { class: "pw-head" });
-  if (!head) return block;
-  const entry = computed(() =>
-    store.attention.patterns.value.get(attentionKey(head, store.pair.value)),
-  );
-  const panels = createPanels(view, head, entry);
-  const status = el("div", { class: "pw-head-status" });
-  block.append(el("div", { class: "pw-head-title" }, name), panels, status);
-  react(signal, () => {
-    status.replaceChildren(...statusOf(view, head, entry));
-    panels.hidden = entry.value?.state !== "ready";
-  });
-  return block;
-}
-
-function statusOf(
-  { store, signal }: View,
-  head: HeadRef,
-  entry: ReadonlySignal<HeadAttention | undefined>,
-): HTMLElement[] {
-  const now = entry.value;
-  if (!now || now.state === "loading") {
-    return [el("span", { class: "pw-quiet" }, "Waiting for the kernel.")];
+function moreWords({ store, picked, heads }: HeadsView): string {
+  const hidden = picked.value.length - heads.value.length;
+  if (hidden === 0) return "";
+  const positions = store.study.value?.positions ?? 0;
+  const room = Math.round(patternBytes(positions) / 2 ** 20);
+  const tokens = counted(positions, "token");
+  if (heads.value.length === 0) {
+    return `Not drawn: with ${tokens} the patterns of one head take ${room} MB.`;
   }
-  if (now.state === "ready") return [];
-  const retry = () => store.attention.retry(head, store.pair.peek());
-  const again = button("try again", retry, signal);
-  return [el("span", { class: "pw-error" }, `No attention: ${now.message}. `), again];
-}
-
-/** "L4H0 from END to IO: clean 0.930, corrupted 0.120". */
-function readout({ store, ui, signal }: View): HTMLElement {
-  const line = el("span", { class: "pw-attention-readout", "aria-live": "polite" });
-  react(signal, () => {
-    const place = ui.hover.value;
-    const study = store.study.value;
-    line.textContent = "";
-    if (!study || !place || place.layer === null || place.heads === null) return;
-    const { layer, heads, pos, src } = place;
-    if (pos === null || src === null) return;
-    const head = { layer, head: heads[0] };
-    const pair = store.pair.value;
-    const entry = store.attention.patterns.value.get(attentionKey(head, pair));
-    if (entry?.state !== "ready") return;
-    const at = pos * entry.size + src;
-    const [clean = Number.NaN, corrupted = Number.NaN] = [
-      entry.clean[at],
-      entry.corrupted[at],
-    ];
-    const [from, to] = [pos, src].map((position) =>
-      positionName(study, pair, position),
-    );
-    line.textContent =
-      `${headName(head)} from ${from} to ${to}: ` +
-      `clean ${unsigned(clean)}, corrupted ${unsigned(corrupted)}`;
-  });
-  return line;
+  const why = room > 0 ? `: with ${tokens} each takes ${room} MB` : "";
+  const are = hidden === 1 ? "is" : "are";
+  return `${counted(hidden, "more picked head")} ${are} not drawn${why}.`;
 }

@@ -1,177 +1,184 @@
-/** The three panels of one head; rows attend, columns are attended to. */
+/** One panel of the large head; rows attend, columns are attended to. */
 
-import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { type Axes, type Axis, rowMargin } from "../draw/axes";
-import { el, react } from "../draw/dom";
-import { type Cell, clamp } from "../draw/geometry";
-import { tick } from "../draw/number";
+import type { ReadonlySignal } from "@preact/signals-core";
+import { type Axes, type Axis, LINE } from "../draw/axes";
+import { el, react, setAttributes } from "../draw/dom";
+import { type Cell, labelStep } from "../draw/geometry";
 import { createPlot, type Plot } from "../draw/plot";
-import { type HeadAttention, type HeadRef, headName } from "../state/attention";
+import { pooled } from "../draw/pool";
+import { labelTicks } from "../draw/ticks";
+import { headName } from "../state/attention";
+import { type Pattern, type Run, readRow } from "../state/pattern";
 import { attentionPlace } from "../state/place";
-import type { Study } from "../state/study";
-import { tokenLabels } from "../state/tokens";
-import { listenToCells } from "./cells";
-import type { View } from "./view";
+import { canZoomOut, type Viewport } from "../state/viewport";
+import { type HeadsView, RUN_TITLES, scaleOfRun } from "./heads";
+import { steer } from "./steer";
 
-const RUNS = ["clean", "corrupted", "difference"] as const;
-type Run = (typeof RUNS)[number];
-
-const MAX_CELL = 12;
-const GAP = 10;
-const MIN_PANEL = 60;
-
-interface Patterns {
-  size: number;
-  runs: Record<Run, Float32Array>;
-  /** One scale for all three, so that their colours can be compared. */
-  scale: number;
+export interface PanelLayout {
+  /** Of all positions, with each prompt's tokens. */
+  axes: Record<"clean" | "corrupted", Axis>;
+  /** Room for labels beside and under the cells, the same wherever one looks. */
+  left: number;
+  bottom: number;
+  /** Width and height of the cells together. */
+  extent: number;
+  runs: readonly Run[];
+  /** Panels beside one another. */
+  perLine: number;
 }
 
-export function createPanels(
-  view: View,
-  head: HeadRef,
-  entry: ReadonlySignal<HeadAttention | undefined>,
-): HTMLElement {
-  const patterns = computed(() => patternsOf(entry.value));
-  const panels = RUNS.map((run) => createPanel(view, head, run, patterns));
-  return el("div", { class: "pw-panels" }, ...panels);
-}
-
-function patternsOf(entry: HeadAttention | undefined): Patterns | null {
-  if (entry?.state !== "ready") return null;
-  const { size, clean, corrupted } = entry;
-  const difference = clean.map((value, index) => value - (corrupted[index] ?? 0));
-  let scale = 0;
-  for (const values of [clean, corrupted]) {
-    for (const value of values) if (value > scale) scale = value;
-  }
-  return { size, runs: { clean, corrupted, difference }, scale };
-}
-
-function createPanel(
-  view: View,
-  head: HeadRef,
+export function createPanel(
+  view: HeadsView,
   run: Run,
-  patterns: ReadonlySignal<Patterns | null>,
+  layout: ReadonlySignal<PanelLayout | null>,
 ): HTMLElement {
-  const { signal } = view;
+  const { signal, chosen } = view;
   const plot = createPlot();
-  plot.canvas.classList.add("pw-pattern");
-  plot.canvas.tabIndex = 0;
-  plot.canvas.setAttribute("role", "application");
-  plot.canvas.setAttribute("aria-roledescription", "heatmap");
-  const label = `Attention of ${headName(head)}, ${run}: rows attend to columns.`;
-  plot.canvas.setAttribute("aria-label", `${label} Arrow keys move.`);
-  const range = el("span", { class: "pw-quiet" });
-  const caption = el("figcaption", { class: "pw-panel-title" }, titleOf(run), range);
-  react(signal, () => {
-    const now = patterns.value;
-    if (!now) return;
-    const top = tick(now.scale);
-    range.textContent = run === "difference" ? ` ±${top}` : ` 0 to ${top}`;
-    const axes = panelAxes(view, run, now);
-    if (!axes) return;
-    caption.style.paddingInlineStart = `${axes.left ?? 0}px`;
-    plot.canvas.toggleAttribute("data-drawn", drawPanel(view, run, now, plot, axes));
+  setAttributes(plot.canvas, {
+    class: "pw-pattern",
+    tabindex: 0,
+    role: "application",
+    "aria-roledescription": "heatmap",
   });
-  react(signal, () => highlightPanel(view, head, patterns.value, plot));
-  listenToPanel(view, head, patterns, plot.canvas);
-  const attributes = {
-    class: "pw-attention-panel",
-    "data-head": headName(head),
-    "data-run": run,
-  };
-  return el("figure", attributes, caption, plot.element);
+  const caption = el("figcaption", { class: "pw-panel-title" }, RUN_TITLES[run]);
+  const attributes = { class: "pw-attention-panel", "data-run": run };
+  const figure = el("figure", attributes, caption, plot.element);
+  react(signal, () => {
+    const name = chosen.value ? headName(chosen.value) : "";
+    figure.dataset.head = name;
+    plot.canvas.setAttribute("aria-label", describe(view, run, name));
+  });
+  react(signal, () => drawPanel(view, run, layout.value, plot, caption));
+  // In a step of its own: under a moving pointer nothing is painted.
+  react(signal, () => {
+    layout.value; // read: a new layout moves the marks
+    highlightPanel(view, plot);
+  });
+  listenToPanel(view, plot.canvas);
+  return figure;
 }
 
-function titleOf(run: Run): string {
-  return run === "difference" ? "clean − corrupted" : run;
+function describe({ look }: HeadsView, run: Run, name: string): string {
+  const weighted = look.weighted.value ? ", value-weighted" : "";
+  const what = `Attention of ${name}, ${RUN_TITLES[run]}${weighted}`;
+  const keys =
+    "Arrow keys move, plus and minus zoom, 0 shows all, Enter keeps a token.";
+  return `${what}: rows attend to columns. ${keys}`;
 }
 
 function drawPanel(
-  { theme }: View,
+  view: HeadsView,
   run: Run,
-  { size, runs, scale }: Patterns,
+  layout: PanelLayout | null,
   plot: Plot,
-  axes: Axes,
-): boolean {
-  return plot.draw(
-    {
-      matrix: { rows: size, columns: size, values: runs[run] },
-      colours: theme.value.palette.diverging,
-      scale,
-      cellWidth: axes.cellWidth,
-      cellHeight: axes.cellHeight,
-      theme: theme.value,
-    },
-    axes,
+  caption: HTMLElement,
+): void {
+  const pattern = view.pattern.value;
+  if (!pattern || !layout?.runs.includes(run)) return;
+  const { store, theme, look, viewport } = view;
+  const part = viewport.value;
+  const names = store.study.value?.names.keys() ?? [];
+  const axes = partAxes(layout, run, part, [...names]);
+  const painting = {
+    matrix: partMatrix(pattern, run, look.weighted.value, part, layout, view),
+    colours: theme.value.palette.diverging,
+    scale: scaleOfRun(view, run),
+    theme: theme.value,
+  };
+  const cell = layout.extent / painting.matrix.rows;
+  caption.style.paddingInlineStart = `${axes.left ?? 0}px`;
+  plot.canvas.toggleAttribute("data-zoomed", canZoomOut(part));
+  const isDrawn = plot.draw({ ...painting, cellWidth: cell, cellHeight: cell }, axes);
+  plot.canvas.toggleAttribute("data-drawn", isDrawn);
+}
+
+/** More cells than pixels are pooled: one cell a device's pixel. */
+function partMatrix(
+  pattern: Pattern,
+  run: Run,
+  weighted: boolean,
+  part: Viewport,
+  { extent }: PanelLayout,
+  { theme }: HeadsView,
+) {
+  const quantity = { run, weighted };
+  return pooled(
+    (row, from, out) => readRow(pattern, quantity, row, from, out),
+    part,
+    extent * theme.value.density,
   );
 }
 
-/** Null while there is nothing to lay out in. Only the first panel names its rows. */
-function panelAxes({ store, ui }: View, run: Run, { size }: Patterns): Axes | null {
-  const study = store.study.value;
-  if (!study || ui.width.value === 0) return null;
-  const rows = positionAxis(study, store.pair.value, size, "From");
-  const left = rowMargin(rows);
-  const cell = cellSize(ui.width.value, left, size);
+/** Named positions keep their labels where others are thinned out. */
+function partAxes(
+  { axes, left, bottom, extent, runs, perLine }: PanelLayout,
+  run: Run,
+  { top, left: first, count }: Viewport,
+  named: readonly number[],
+): Axes {
+  const cell = extent / count;
+  const step = labelStep(cell, LINE);
+  // A difference has both prompts' tokens: it shows those of the clean one.
+  const axis = axes[run === "corrupted" ? "corrupted" : "clean"];
+  const part = (start: number, title: string): Axis => ({
+    ...axis,
+    title,
+    labels: axis.labels.slice(start, start + count),
+    ticks: labelTicks(start, count, step, named),
+  });
+  const isFirst = runs.indexOf(run) % perLine === 0;
   return {
-    rows,
-    columns: { ...rows, title: "To" },
-    left: run === RUNS[0] ? left : null,
+    rows: part(top, "From"),
+    columns: part(first, "To"),
+    left: isFirst ? left : null,
+    bottom,
     cellWidth: cell,
     cellHeight: cell,
   };
 }
 
-function positionAxis(study: Study, pair: number, size: number, title: string): Axis {
-  const labels = tokenLabels(study, pair).map((label, position) => ({
-    ...label,
-    body: study.names.get(position) ?? label.body,
-    lead: study.names.has(position) ? "" : label.lead,
-    varies: label.varies && !study.names.has(position),
-  }));
-  return { title, labels: labels.slice(0, size), words: true };
-}
-
-/** The three panels of a head stay side by side at any width. */
-function cellSize(width: number, left: number, size: number): number {
-  const room = (width - left - (RUNS.length - 1) * GAP) / RUNS.length;
-  const panel = Math.max(MIN_PANEL, room);
-  const cell = panel / size;
-  // Whole pixels where there is room for them: no cell is wider than its neighbour.
-  return cell >= 2 ? clamp(Math.floor(cell), 1, MAX_CELL) : cell;
-}
-
-function highlightPanel(
-  { ui, store }: View,
-  { layer, head }: HeadRef,
-  now: Patterns | null,
-  plot: Plot,
-): void {
+function highlightPanel(view: HeadsView, plot: Plot): void {
+  const { ui, chosen, viewport, look, pattern } = view;
   const place = ui.hover.value;
-  ui.width.value; // read: a new layout moves the marks
-  store.pair.value;
-  const span = (position: number | null | undefined) => {
-    const isInside = now && position != null && position < now.size;
-    return isInside ? ([position, position + 1] as const) : null;
+  const { top, left, count } = viewport.value;
+  pattern.value; // read: another head's panel is drawn anew
+  const locked = look.locked.value;
+  const isTo = look.direction.value === "to";
+  const span = (position: number | null | undefined, first: number) => {
+    const at = position == null ? -1 : position - first;
+    return at >= 0 && at < count ? ([at, at + 1] as const) : null;
   };
-  const isHere = place?.layer === layer && place.heads?.[0] === head;
-  plot.highlight({ rows: span(place?.pos), columns: span(place?.src) }, isHere);
+  const row = place?.pos ?? (isTo ? locked : null);
+  const column = place?.src ?? (isTo ? null : locked);
+  const head = chosen.value;
+  const isHere = place?.layer === head?.layer && place?.heads?.[0] === head?.head;
+  plot.highlight({ rows: span(row, top), columns: span(column, left) }, isHere);
 }
 
-function listenToPanel(
-  { ui, signal }: View,
-  { layer, head }: HeadRef,
-  patterns: ReadonlySignal<Patterns | null>,
-  canvas: HTMLCanvasElement,
-): void {
+function listenToPanel(view: HeadsView, canvas: HTMLCanvasElement): void {
+  const { ui, look, chosen, viewport, signal } = view;
   const hover = (cell: Cell | null) => {
-    ui.hover.value = cell ? attentionPlace(layer, head, cell.row, cell.column) : null;
+    const head = chosen.peek();
+    const isPlace = cell && head;
+    ui.hover.value = isPlace
+      ? attentionPlace(head.layer, head.head, cell.row, cell.column)
+      : null;
   };
-  const shape = () => {
-    const size = patterns.peek()?.size ?? 0;
-    return { rows: size, columns: size };
+  const lock = ({ row, column }: Cell) => {
+    const token = look.direction.peek() === "to" ? row : column;
+    look.locked.value = look.locked.peek() === token ? null : token;
   };
-  listenToCells(canvas, { shape, hover }, signal);
+  const free = () => {
+    look.locked.value = null;
+  };
+  const actions = {
+    viewport: () => viewport.peek(),
+    look: (at: Viewport) => {
+      look.viewport.value = at;
+    },
+    hover,
+    lock,
+    free,
+  };
+  steer(canvas, actions, signal);
 }

@@ -73,7 +73,7 @@ function nameOf({ names, answerPosition }: Study, position: number): string {
   return names.get(position) ?? (position === answerPosition ? "answer" : "");
 }
 
-function tokenText(token: string, name: string): HTMLElement {
+export function tokenText(token: string, name: string): HTMLElement {
   const { lead, body } = visibleToken(token);
   const text = el("bdi", { dir: "ltr" }, body);
   const space = lead ? [el("span", { class: "pw-space" }, lead)] : [];

@@ -129,7 +129,7 @@ describe("the job", () => {
 });
 
 test("a new study takes the old attention with it", async () => {
-  store.attention.want([{ layer: 0, head: 0 }], -1);
+  store.attention.want([{ layer: 0, head: 0 }], -1, 15);
   expect(store.attention.patterns.value.size).toBe(1);
   host.receive("study", { ...STUDY, model: "another" });
   await settle();

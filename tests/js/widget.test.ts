@@ -225,67 +225,6 @@ describe("hovering", () => {
   });
 });
 
-describe("attention", () => {
-  const size = 15;
-
-  async function answer(more: object = { ok: true, error: null }): Promise<void> {
-    const { id, nodes, pair } = host.sent.at(-1) ?? {};
-    const heads = (nodes as string[]).map((name) => ({
-      layer: Number(name[1]), // sent by the widget, with one digit each
-      head: Number(name[3]),
-    }));
-    const values = new Float32Array(heads.length * size * size).fill(0.5);
-    const payload = { heads, shape: [heads.length, size, size], pair };
-    host.deliver({ kind: "reply", id, payload, ...more }, [
-      values,
-      values.map(() => 0.25),
-    ]);
-    await settle();
-  }
-
-  test("of picked heads is asked for, and drawn in three panels", async () => {
-    open({ ...TRAITS, selection: ["L4H0.z", "L4H0.q", "L2.resid_pre@10"] });
-    expect(host.sent).toMatchObject([{ nodes: ["L4H0.pattern"], pair: -1 }]);
-    await answer();
-    const panels = [...place.querySelectorAll<HTMLElement>(".pw-attention-panel")];
-    expect(panels.map(({ dataset }) => [dataset.head, dataset.run])).toEqual([
-      ["L4H0", "clean"],
-      ["L4H0", "corrupted"],
-      ["L4H0", "difference"],
-    ]);
-    const canvas = find(".pw-pattern", HTMLCanvasElement);
-    const { width, height } = canvas.style;
-    canvas.dispatchEvent(
-      new MouseEvent("pointermove", {
-        clientX: (2.5 / size) * Number.parseFloat(width),
-        clientY: (14.5 / size) * Number.parseFloat(height),
-      }),
-    );
-    const readout = find(".pw-attention-readout", HTMLElement).textContent;
-    expect(readout).toBe("L4H0 from END to IO: clean 0.500, corrupted 0.250");
-    expect(find('.pw-token[data-pos="2"]', HTMLElement).classList).toContain(
-      "pw-source",
-    );
-  });
-
-  test("that fails says why, and can be tried again", async () => {
-    open({ ...TRAITS, selection: ["L4H0.z"] });
-    await answer({ ok: false, error: { type: "E", message: "<i>no memory</i>" } });
-    const status = find(".pw-head-status", HTMLElement);
-    expect(status.textContent).toContain("<i>no memory</i>");
-    find("button", HTMLButtonElement, status).click();
-    expect(host.sent).toHaveLength(2);
-  });
-
-  test("is asked for again after a new study", async () => {
-    open({ ...TRAITS, selection: ["L4H0.z"] });
-    await answer();
-    host.receive("study", { ...(TRAITS.study as object), model: "other" }); // a record
-    await settle();
-    expect(host.sent).toHaveLength(2);
-  });
-});
-
 describe("the job bar", () => {
   test("shows how far a job is, and cancels it", () => {
     open({

@@ -26,7 +26,7 @@ export function playKernel(host: FixtureHost, size: number): void {
   );
 }
 
-function answer(request: Request, size: number): [unknown, ArrayBuffer[]] {
+function answer(request: Request, size: number): [unknown, ArrayBufferView[]] {
   const reply = { kind: MESSAGE_KINDS.reply, id: request.id, error: null };
   if (request.kind === MESSAGE_KINDS.costGet) {
     const patches = request.what === "top" ? Number(request.top) : 40;
@@ -34,10 +34,14 @@ function answer(request: Request, size: number): [unknown, ArrayBuffer[]] {
     return [{ ...reply, ok: true, payload: { patches, words } }, []];
   }
   if (request.kind === MESSAGE_KINDS.diagnosisGet) return [diagnosis(request), []];
+  const nodes = (request.nodes ?? []) as string[]; // sent by this page, whose type it is
+  if (request.kind === MESSAGE_KINDS.circuitsvisGet) {
+    const html = `<!doctype html><title>-</title><p>As in CircuitsVis: ${nodes.length} heads.`;
+    return [{ ...reply, ok: true, payload: { html, needs_network: true } }, []];
+  }
   if (request.kind !== MESSAGE_KINDS.attentionGet) {
     return [{ ...reply, ok: true, payload: null }, []];
   }
-  const nodes = request.nodes as string[]; // sent by this page, whose type it is
   const heads = nodes.map((name) => {
     const [, layer, head] = /^L(\d+)H(\d+)/.exec(name) ?? [];
     return { layer: Number(layer), head: Number(head) };
@@ -46,9 +50,25 @@ function answer(request: Request, size: number): [unknown, ArrayBuffer[]] {
     const error = { type: "RuntimeError", message: "layer 0 is out of memory here" };
     return [{ ...reply, ok: false, error, payload: null }, []];
   }
-  const payload = { heads, shape: [heads.length, size, size], pair: request.pair };
-  const buffers = [10, 4].map((source) => patterns(heads, size, source));
-  return [{ ...reply, ok: true, payload }, buffers];
+  const payload = { heads, size, pair: request.pair, dtype: "uint16" };
+  return [{ ...reply, ok: true, payload }, attentionBuffers(heads, size)];
+}
+
+interface Head {
+  layer: number;
+  head: number;
+}
+
+/** Patterns of both runs, then value norms of both: as the kernel sends them. */
+export function attentionBuffers(heads: Head[], size: number): ArrayBufferView[] {
+  const early = Math.floor(size * 0.3);
+  const late = Math.floor(size * 0.7);
+  return [
+    Uint16Array.from(heads.flatMap((head) => triangle(head, size, late))),
+    Uint16Array.from(heads.flatMap((head) => triangle(head, size, early))),
+    Float32Array.from(heads.flatMap((head) => norms(head, size, 1))),
+    Float32Array.from(heads.flatMap((head) => norms(head, size, 2))),
+  ];
 }
 
 /** Nodes of layer 2 cannot be diagnosed here, so that a failure can be looked at. */
@@ -84,24 +104,26 @@ function diagnosis({ id, node }: Request): object {
 }
 
 /** Causal rows that sum to one, with one source that stands out for late rows. */
-function patterns(
-  heads: { layer: number; head: number }[],
-  size: number,
-  source: number,
-): ArrayBuffer {
-  const rows = heads.flatMap(({ layer, head }) => {
-    const noise = seeded(layer * HEADS + head + source);
-    return Array.from({ length: size }, (_, row) => {
-      const weights = Array.from({ length: size }, (__, column) => {
-        if (column > row) return 0;
-        const loud = row > 9 && column === source ? 6 * noise() : 0;
-        return noise() * 0.4 + loud + (column === 0 ? 1.5 : 0);
-      });
-      const sum = weights.reduce((total, weight) => total + weight, 0);
-      return weights.map((weight) => weight / sum);
+function triangle({ layer, head }: Head, size: number, source: number): number[] {
+  const noise = seeded(layer * HEADS + head + source);
+  const width = 2 + ((layer + head) % 5);
+  const entries: number[] = [];
+  for (let row = 0; row < size; row++) {
+    const weights = Array.from({ length: row + 1 }, (_, column) => {
+      const loud = row > size * 0.6 && column === source ? 0.2 * row * noise() : 0;
+      const near = row - column === width ? 0.1 * row : 0;
+      return noise() * 0.2 + loud + near + (column === 0 ? 1.5 : 0);
     });
-  });
-  return Float32Array.from(rows.flat()).buffer;
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    for (const weight of weights) entries.push(Math.round((weight / sum) * 65535));
+  }
+  return entries;
+}
+
+/** The first token's value says little, as in real models. */
+function norms({ layer, head }: Head, size: number, run: number): number[] {
+  const noise = seeded(1000 * run + layer * HEADS + head);
+  return Array.from({ length: size }, (_, at) => (at === 0 ? 0.1 : 1 + 3 * noise()));
 }
 
 function patch(host: FixtureHost, id: number): void {

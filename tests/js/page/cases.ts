@@ -57,6 +57,14 @@ function tiny(): Traits {
   };
 }
 
+/** A head that has one token to attend to. */
+function oneToken(): Traits {
+  const { study, ...rest } = tiny();
+  const size = { n_layers: 2, n_heads: 2, n_kv_heads: 2 };
+  const selection = ["L1H0.z", "L1H1.z"];
+  return { ...rest, study: { ...(study as object), ...size }, selection }; // a record
+}
+
 function large(): Traits {
   const layers = 48;
   const heads = 64;
@@ -102,6 +110,32 @@ function long(): Traits {
     },
     verified: {},
     selection: ["L1H3.z"],
+  };
+}
+
+/** Twelve heads of sixty tokens: what one looks through for a circuit. */
+function heads(): Traits {
+  const selection = Array.from(
+    { length: 12 },
+    (_, at) => `L${20 + (at % 4)}H${at * 5}.z`,
+  );
+  const names = { L20H0: "name mover", L21H5: "duplicate token <b>0</b>" };
+  return { ...large(), selection, names };
+}
+
+function veryLong(): Traits {
+  const tokens = 2000;
+  const clean = Array.from({ length: tokens }, (_, index) => ` w${index}`);
+  const pairs = [{ clean, corrupted: clean.with(1500, " other"), answers: [] }];
+  const size = { n_layers: 3, n_heads: 4, n_kv_heads: 4, n_pos: tokens };
+  const metric = { name: "logit_diff", clean: [4], corrupted: [-4] };
+  const more = { pairs, metric, labels: { END: 1999 }, answer_position: 1999 };
+  return {
+    ...TRAITS,
+    study: { ...STUDY, ...size, ...more },
+    grids: grid("z", ["layer", "head"], [3, 4], (row, column) => row - column),
+    verified: {},
+    selection: ["L1H3.z", "L2H0.z"],
   };
 }
 
@@ -226,8 +260,11 @@ export const CASES: Record<string, () => Traits> = {
   miss: () => ({ ...TRAITS, shown: "miss" }),
   tokens: oddTokens,
   tiny,
+  oneToken,
   large,
   long,
+  heads,
+  veryLong,
   missing,
   failed,
   zero,

@@ -1,0 +1,117 @@
+/** What the views of attention share: the picked heads, their patterns, the scales. */
+
+import { computed, type ReadonlySignal } from "@preact/signals-core";
+import { clamp } from "../draw/geometry";
+import {
+  attentionKey,
+  type HeadAttention,
+  type HeadRef,
+  headName,
+  pickedHeads,
+} from "../state/attention";
+import type { Look } from "../state/look";
+import { largestOf, type Pattern, patternBytes, type Run } from "../state/pattern";
+import { fittedTo, type Viewport } from "../state/viewport";
+import type { View } from "./view";
+
+export interface HeadsView extends View {
+  look: Look;
+  /** Query heads that are picked. */
+  picked: ReadonlySignal<readonly HeadRef[]>;
+  /** Those that are drawn. */
+  heads: ReadonlySignal<readonly HeadRef[]>;
+  /** The head that is drawn large. */
+  chosen: ReadonlySignal<HeadRef | null>;
+  /** Its pattern; null until it is here. */
+  pattern: ReadonlySignal<Pattern | null>;
+  /** The part of it that is looked at. */
+  viewport: ReadonlySignal<Viewport>;
+  /** The values at the ends of the colours: of both runs, and of their difference. */
+  runScale: ReadonlySignal<number>;
+  differenceScale: ReadonlySignal<number>;
+}
+
+/** More heads than this at once are a wall, not a picture. */
+const MAX_HEADS = 24;
+/** Nor may a page fill the memory: 16 heads of 2,000 tokens take this much. */
+const MAX_BYTES = 128 * 2 ** 20;
+
+export function createHeads(view: View, look: Look): HeadsView {
+  const { store } = view;
+  const picked = computed(() => {
+    const study = store.study.value;
+    return study ? pickedHeads(store.selection.value, study) : [];
+  });
+  const heads = computed(() => {
+    const positions = store.study.value?.positions ?? 0;
+    return picked.value.slice(0, drawnHeads(positions));
+  });
+  const chosen = computed(() => {
+    const name = look.chosen.value;
+    return (
+      heads.value.find((head) => headName(head) === name) ?? heads.value[0] ?? null
+    );
+  });
+  const pattern = computed(() => readyPattern(view, chosen.value));
+  const viewport = computed(() =>
+    fittedTo(look.viewport.value, pattern.value?.size ?? 1),
+  );
+  const scaled = computed(() => {
+    const shown = look.ownScale.value ? [chosen.value] : heads.value;
+    return shown.flatMap((head) => readyPattern(view, head) ?? []);
+  });
+  const scaleOf = (...runs: Run[]) =>
+    computed(() => {
+      const weighted = look.weighted.value;
+      const sizes = scaled.value.flatMap((shown) =>
+        runs.map((run) => largestOf(shown, { run, weighted })),
+      );
+      return Math.max(0, ...sizes);
+    });
+  return {
+    ...view,
+    look,
+    picked,
+    heads,
+    chosen,
+    pattern,
+    viewport,
+    runScale: scaleOf("clean", "corrupted"),
+    differenceScale: scaleOf("difference"),
+  };
+}
+
+/** How many heads of such prompts can be drawn. */
+export function drawnHeads(positions: number): number {
+  const bytes = Math.max(1, patternBytes(positions));
+  return clamp(Math.floor(MAX_BYTES / bytes), 0, MAX_HEADS);
+}
+
+export function entryOf(
+  { store }: View,
+  head: HeadRef | null,
+): HeadAttention | undefined {
+  return head
+    ? store.attention.patterns.value.get(attentionKey(head, store.pair.value))
+    : undefined;
+}
+
+export function readyPattern(view: View, head: HeadRef | null): Pattern | null {
+  const entry = entryOf(view, head);
+  return entry?.state === "ready" ? entry.pattern : null;
+}
+
+export function scaleOfRun(view: HeadsView, run: Run): number {
+  return (run === "difference" ? view.differenceScale : view.runScale).value;
+}
+
+/** "L4H0", and the user's own name for it. */
+export function ownName({ store }: View, head: HeadRef): string {
+  return store.names.value[headName(head)] ?? "";
+}
+
+export const RUN_TITLES: Record<Run, string> = {
+  clean: "clean",
+  corrupted: "corrupted",
+  difference: "clean − corrupted",
+};

@@ -1,0 +1,153 @@
+/** The chosen head, drawn large: one panel or three that zoom and pan together. */
+
+import { computed } from "@preact/signals-core";
+import { type Axis, columnMargin, rowMargin } from "../draw/axes";
+import { button, el, keyed, react } from "../draw/dom";
+import { clamp } from "../draw/geometry";
+import { type HeadRef, headName } from "../state/attention";
+import { shownRuns } from "../state/look";
+import type { Run } from "../state/pattern";
+import type { Study } from "../state/study";
+import { tokenLabels } from "../state/tokens";
+import { canZoomIn, canZoomOut, wholeMatrix, zoomed } from "../state/viewport";
+import { entryOf, type HeadsView, ownName } from "./heads";
+import { createPanel, type PanelLayout } from "./panels";
+import { ZOOM_STEP } from "./steer";
+
+const GAP = 10;
+/** Panels beside one another get no narrower; then they stand under one another. */
+const MIN_BESIDE = 110;
+const MAX_SIDE = { one: 560, several: 440 };
+const MAX_CELL = { one: 32, several: 24 };
+
+export function largeHead(view: HeadsView): HTMLElement {
+  const { look, signal, pattern } = view;
+  const panels = el("div", { class: "pw-panels" });
+  const layout = computed(() => layoutOf(view));
+  const children = keyed<Run>(
+    panels,
+    (run, life) => createPanel({ ...view, signal: life }, run, layout),
+    signal,
+  );
+  react(signal, () => {
+    const runs = shownRuns(look.aspect.value);
+    children(runs);
+    panels.classList.toggle("pw-stacked", (layout.value?.perLine ?? 1) < runs.length);
+    panels.hidden = pattern.value === null;
+  });
+  return el("div", { class: "pw-head" }, titleLine(view), panels, status(view));
+}
+
+function titleLine(view: HeadsView): HTMLElement {
+  const { chosen, signal } = view;
+  const name = el("strong", { class: "pw-head-title" });
+  const own = el("span", { class: "pw-quiet", dir: "auto" });
+  react(signal, () => {
+    name.textContent = chosen.value ? headName(chosen.value) : "";
+    own.textContent = chosen.value ? ownName(view, chosen.value) : "";
+  });
+  return el("div", { class: "pw-head-line" }, name, own, zoomButtons(view));
+}
+
+function zoomButtons({ look, viewport, pattern, signal }: HeadsView): HTMLElement {
+  const by = (factor: number) => () => {
+    look.viewport.value = zoomed(viewport.peek(), factor);
+  };
+  const fit = () => {
+    look.viewport.value = wholeMatrix(viewport.peek().size);
+  };
+  const nearer = named(button("+", by(ZOOM_STEP), signal), "Zoom in");
+  const farther = named(button("−", by(1 / ZOOM_STEP), signal), "Zoom out");
+  const whole = named(button("fit", fit, signal), "Show the whole pattern");
+  const part = el("span", { class: "pw-quiet pw-zoom-part" });
+  const group = { role: "group", "aria-label": "Zoom of the pattern" };
+  const buttons = el("span", { class: "pw-zoom", ...group }, nearer, farther, whole);
+  buttons.append(part);
+  react(signal, () => {
+    const now = viewport.value;
+    nearer.disabled = !canZoomIn(now);
+    farther.disabled = !canZoomOut(now);
+    whole.disabled = !canZoomOut(now);
+    buttons.hidden = pattern.value === null || (!canZoomIn(now) && !canZoomOut(now));
+    part.textContent = canZoomOut(now) ? `${now.count} of ${now.size} tokens` : "";
+  });
+  return buttons;
+}
+
+function named(element: HTMLButtonElement, title: string): HTMLButtonElement {
+  element.title = title;
+  element.setAttribute("aria-label", title);
+  return element;
+}
+
+function status(view: HeadsView): HTMLElement {
+  const { chosen, signal } = view;
+  const line = el("div", { class: "pw-head-status" });
+  const retry = button("try again", () => again(view, chosen.peek()), signal);
+  react(signal, () => {
+    const now = entryOf(view, chosen.value);
+    if (now?.state === "ready") line.replaceChildren();
+    else if (now?.state === "failed") {
+      const words = `No attention: ${now.message}. `;
+      line.replaceChildren(el("span", { class: "pw-error" }, words), retry);
+    } else {
+      line.replaceChildren(
+        el("span", { class: "pw-quiet" }, "Waiting for the kernel."),
+      );
+    }
+  });
+  return line;
+}
+
+function again({ store }: HeadsView, head: HeadRef | null): void {
+  if (head) store.attention.retry(head, store.pair.peek());
+}
+
+/** Null while there is nothing to lay out in. */
+function layoutOf({
+  store,
+  ui,
+  look,
+  pattern,
+  viewport,
+}: HeadsView): PanelLayout | null {
+  const study = store.study.value;
+  const size = pattern.value?.size;
+  if (!study || !size || ui.width.value === 0) return null;
+  const runs = shownRuns(look.aspect.value);
+  const axes = {
+    clean: positionAxis(study, store.pair.value, size, "clean"),
+    corrupted: positionAxis(study, store.pair.value, size, "corrupted"),
+  };
+  const left = Math.max(rowMargin(axes.clean), rowMargin(axes.corrupted));
+  const several = (ui.width.value - left - (runs.length - 1) * GAP) / runs.length;
+  const isBeside = several >= MIN_BESIDE;
+  const room = isBeside ? several : ui.width.value - left;
+  const most = runs.length > 1 ? "several" : "one";
+  const side = clamp(room, 40, MAX_SIDE[most]);
+  const cell = Math.min(side / size, MAX_CELL[most]);
+  const extent = evenly(cell) * size;
+  const shown = extent / viewport.value.count;
+  const margins = [axes.clean, axes.corrupted].map((axis) => columnMargin(axis, shown));
+  const bottom = Math.max(...margins);
+  return { axes, left, bottom, extent, perLine: isBeside ? runs.length : 1, runs };
+}
+
+/** Whole pixels where there is room for them: no cell is wider than its neighbour. */
+function evenly(cell: number): number {
+  if (cell < 2) return cell;
+  return cell < 6 ? Math.floor(2 * cell) / 2 : Math.floor(cell);
+}
+
+function positionAxis(
+  study: Study,
+  pair: number,
+  size: number,
+  prompt: "clean" | "corrupted",
+): Axis {
+  const labels = tokenLabels(study, pair, prompt).map((label, position) => {
+    const name = study.names.get(position);
+    return name === undefined ? label : { lead: "", body: name, varies: false };
+  });
+  return { title: "From", labels: labels.slice(0, size), words: true };
+}
