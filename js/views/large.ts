@@ -11,7 +11,7 @@ import type { Study } from "../state/study";
 import { tokenLabels } from "../state/tokens";
 import { canZoomIn, canZoomOut, wholeMatrix, zoomed } from "../state/viewport";
 import { entryOf, type HeadsView, ownName } from "./heads";
-import { createPanel, type PanelLayout } from "./panels";
+import { createPanel, type PanelAxes, type PanelLayout } from "./panels";
 import { ZOOM_STEP } from "./steer";
 
 const GAP = 10;
@@ -23,7 +23,8 @@ const MAX_CELL = { one: 32, several: 24 };
 export function largeHead(view: HeadsView): HTMLElement {
   const { look, signal, pattern } = view;
   const panels = el("div", { class: "pw-panels" });
-  const layout = computed(() => layoutOf(view));
+  const axes = computed(() => axesOf(view));
+  const layout = computed(() => layoutOf(view, axes.value));
   const children = keyed<Run>(
     panels,
     (run, life) => createPanel({ ...view, signal: life }, run, layout),
@@ -103,34 +104,40 @@ function again({ store }: HeadsView, head: HeadRef | null): void {
   if (head) store.attention.retry(head, store.pair.peek());
 }
 
-/** Null while there is nothing to lay out in. */
-function layoutOf({
-  store,
-  ui,
-  look,
-  pattern,
-  viewport,
-}: HeadsView): PanelLayout | null {
+/** Null without a pattern. Zooming leaves them as they are. */
+function axesOf({ store, pattern }: HeadsView): PanelAxes | null {
   const study = store.study.value;
   const size = pattern.value?.size;
-  if (!study || !size || ui.width.value === 0) return null;
-  const runs = shownRuns(look.aspect.value);
-  const axes = {
-    clean: positionAxis(study, store.pair.value, size, "clean"),
-    corrupted: positionAxis(study, store.pair.value, size, "corrupted"),
+  if (!study || !size) return null;
+  const pair = store.pair.value;
+  const clean = positionAxis(study, pair, size, "clean");
+  const corrupted = positionAxis(study, pair, size, "corrupted");
+  return {
+    clean,
+    corrupted,
+    size,
+    left: Math.max(rowMargin(clean), rowMargin(corrupted)),
   };
-  const left = Math.max(rowMargin(axes.clean), rowMargin(axes.corrupted));
+}
+
+/** Null while there is nothing to lay out in. */
+function layoutOf(
+  { ui, look, viewport }: HeadsView,
+  axes: PanelAxes | null,
+): PanelLayout | null {
+  if (!axes || ui.width.value === 0) return null;
+  const { left, size } = axes;
+  const runs = shownRuns(look.aspect.value);
   const several = (ui.width.value - left - (runs.length - 1) * GAP) / runs.length;
   const isBeside = several >= MIN_BESIDE;
   const room = isBeside ? several : ui.width.value - left;
   const most = runs.length > 1 ? "several" : "one";
   const side = clamp(room, 40, MAX_SIDE[most]);
-  const cell = Math.min(side / size, MAX_CELL[most]);
-  const extent = evenly(cell) * size;
+  const extent = evenly(Math.min(side / size, MAX_CELL[most])) * size;
   const shown = extent / viewport.value.count;
   const margins = [axes.clean, axes.corrupted].map((axis) => columnMargin(axis, shown));
   const bottom = Math.max(...margins);
-  return { axes, left, bottom, extent, perLine: isBeside ? runs.length : 1, runs };
+  return { axes, bottom, extent, perLine: isBeside ? runs.length : 1, runs };
 }
 
 /** Whole pixels where there is room for them: no cell is wider than its neighbour. */

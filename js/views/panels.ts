@@ -14,11 +14,18 @@ import { canZoomOut, type Viewport } from "../state/viewport";
 import { type HeadsView, RUN_TITLES, scaleOfRun } from "./heads";
 import { steer } from "./steer";
 
-export interface PanelLayout {
-  /** Of all positions, with each prompt's tokens. */
-  axes: Record<"clean" | "corrupted", Axis>;
-  /** Room for labels beside and under the cells, the same wherever one looks. */
+/** All positions, with each prompt's tokens. */
+export interface PanelAxes {
+  clean: Axis;
+  corrupted: Axis;
+  size: number;
+  /** Room for the labels beside the cells, the same wherever one looks. */
   left: number;
+}
+
+export interface PanelLayout {
+  axes: PanelAxes;
+  /** Room under the cells. */
   bottom: number;
   /** Width and height of the cells together. */
   extent: number;
@@ -111,7 +118,7 @@ function partMatrix(
 
 /** Named positions keep their labels where others are thinned out. */
 function partAxes(
-  { axes, left, bottom, extent, runs, perLine }: PanelLayout,
+  { axes, bottom, extent, runs, perLine }: PanelLayout,
   run: Run,
   { top, left: first, count }: Viewport,
   named: readonly number[],
@@ -130,7 +137,7 @@ function partAxes(
   return {
     rows: part(top, "From"),
     columns: part(first, "To"),
-    left: isFirst ? left : null,
+    left: isFirst ? axes.left : null,
     bottom,
     cellWidth: cell,
     cellHeight: cell,
