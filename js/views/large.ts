@@ -15,6 +15,8 @@ import { createPanel, type PanelAxes, type PanelLayout } from "./panels";
 import { ZOOM_STEP } from "./steer";
 
 const GAP = 10;
+/** The last column's label stands a little over its cell. */
+const LAST_LABEL = 6;
 /** Panels beside one another get no narrower; then they stand under one another. */
 const MIN_BESIDE = 110;
 const MAX_SIDE = { one: 560, several: 440 };
@@ -128,9 +130,10 @@ function layoutOf(
   if (!axes || ui.width.value === 0) return null;
   const { left, size } = axes;
   const runs = shownRuns(look.aspect.value);
-  const several = (ui.width.value - left - (runs.length - 1) * GAP) / runs.length;
+  const width = ui.width.value - left - LAST_LABEL;
+  const several = (width - (runs.length - 1) * GAP) / runs.length;
   const isBeside = several >= MIN_BESIDE;
-  const room = isBeside ? several : ui.width.value - left;
+  const room = isBeside ? several : width;
   const most = runs.length > 1 ? "several" : "one";
   const side = clamp(room, 40, MAX_SIDE[most]);
   const extent = evenly(Math.min(side / size, MAX_CELL[most])) * size;
