@@ -23,7 +23,7 @@ const MAX_SIDE = { one: 560, several: 440 };
 const MAX_CELL = { one: 32, several: 24 };
 
 export function largeHead(view: HeadsView): HTMLElement {
-  const { look, signal, pattern } = view;
+  const { look, signal, pattern, chosen } = view;
   const panels = el("div", { class: "pw-panels" });
   const axes = computed(() => axesOf(view));
   const layout = computed(() => layoutOf(view, axes.value));
@@ -34,7 +34,7 @@ export function largeHead(view: HeadsView): HTMLElement {
   );
   react(signal, () => {
     const runs = shownRuns(look.aspect.value);
-    children(runs);
+    children(chosen.value ? runs : []);
     panels.classList.toggle("pw-stacked", (layout.value?.perLine ?? 1) < runs.length);
     panels.hidden = pattern.value === null;
   });
