@@ -38,6 +38,14 @@ export interface Axes {
   bottom?: number;
   cellWidth: number;
   cellHeight: number;
+  /** The width that all may take together; a wider plot scrolls sideways. */
+  room?: number;
+}
+
+/** Row labels and titles stay where they are while cells and their labels scroll. */
+export interface AxesParts {
+  still: SVGSVGElement;
+  moving: SVGSVGElement;
 }
 
 export const FONT_SIZE = 10;
@@ -74,16 +82,18 @@ export function bottomMargin({ bottom, columns, cellWidth }: Axes): number {
 }
 
 /** Draws all labels, thinned until they are legible. The origin is the first cell. */
-export function drawAxes(svg: SVGSVGElement, axes: Axes): void {
-  const { rows, columns, cellWidth, cellHeight, left } = axes;
+export function drawAxes({ still, moving }: AxesParts, axes: Axes): void {
+  const { rows, columns, cellWidth, cellHeight, left, room } = axes;
   const width = columns.labels.length * cellWidth;
   const height = rows.labels.length * cellHeight;
   const margin = bottomMargin(axes);
-  setAttributes(svg, { width, height: height + margin });
-  svg.replaceChildren();
-  if (left !== null) drawRows(svg, axes, left);
-  drawColumns(svg, axes);
-  svg.append(title(columns.title, width / 2, height + margin - 3));
+  setAttributes(moving, { width, height: height + margin });
+  still.replaceChildren();
+  moving.replaceChildren();
+  if (left !== null) drawRows(still, axes, left);
+  drawColumns(moving, axes);
+  const seen = Math.min(width, (room ?? Number.POSITIVE_INFINITY) - (left ?? 0));
+  still.append(title(columns.title, seen / 2, height + margin - 3));
 }
 
 function drawRows(svg: SVGSVGElement, axes: Axes, left: number): void {
@@ -114,17 +124,21 @@ function everyStep(count: number, step: number): number[] {
 }
 
 /** Shows the labels of the hovered cells, thinned out or not, over the others. */
-export function highlightAxes(svg: SVGSVGElement, axes: Axes, at: Highlight): void {
-  for (const old of [...svg.querySelectorAll(".pw-tick-hover")]) old.remove();
-  const labels = [
-    at.rows && axes.left !== null ? rowLabel(axes, at.rows[0]) : null,
-    at.columns ? columnLabel(axes, at.columns[0]) : null,
-  ];
-  for (const label of labels) {
-    if (!label) continue;
-    label.classList.add("pw-tick-hover");
-    svg.append(label);
-  }
+export function highlightAxes(
+  { still, moving }: AxesParts,
+  axes: Axes,
+  at: Highlight,
+): void {
+  const row = at.rows && axes.left !== null ? rowLabel(axes, at.rows[0]) : null;
+  putHover(still, row);
+  putHover(moving, at.columns && columnLabel(axes, at.columns[0]));
+}
+
+function putHover(svg: SVGSVGElement, label: SVGTextElement | null): void {
+  svg.querySelector(".pw-tick-hover")?.remove();
+  if (!label) return;
+  label.classList.add("pw-tick-hover");
+  svg.append(label);
 }
 
 function rowLabel({ rows, cellHeight }: Axes, row: number): SVGTextElement {

@@ -1,6 +1,7 @@
 /** Paints a matrix of values, and the marks on its cells, into a canvas. */
 
 import { type ColourMap, colourOffset } from "./colour";
+import { clamp } from "./geometry";
 import type { Theme } from "./theme";
 
 export interface Matrix {
@@ -32,6 +33,10 @@ const FULL_GAP_FROM = 14;
 const HATCH_SPACING = 5;
 /** Width of the frame around a picked cell. */
 const FRAME = 2;
+/** Marks stay visible on the smallest cells, though they reach over the next one. */
+const MIN_FRAME = 6;
+const MIN_MARK = 4;
+const MAX_MARK = 8;
 
 /** Returns false where the canvas cannot be drawn on. */
 export function paint(canvas: HTMLCanvasElement, painting: Painting): boolean {
@@ -129,7 +134,7 @@ function paintGaps(context: CanvasRenderingContext2D, painting: Painting): void 
 
 function paintMarks(context: CanvasRenderingContext2D, painting: Painting): void {
   const { verified, picked = [], cellWidth, cellHeight, theme } = painting;
-  const size = Math.min(7, 0.34 * Math.min(cellWidth, cellHeight));
+  const size = clamp(0.36 * Math.min(cellWidth, cellHeight), MIN_MARK, MAX_MARK);
   const framed = new Set(picked);
   for (const index of framed) {
     const { x, y } = corner(painting, index);
@@ -171,13 +176,15 @@ function frame(
   height: number,
   theme: Theme,
 ): void {
+  const [wide, high] = [Math.max(width, MIN_FRAME), Math.max(height, MIN_FRAME)];
+  const [left, top] = [x - (wide - width) / 2, y - (high - height) / 2];
   const inner = FRAME + 0.5;
   context.lineWidth = 1;
   context.strokeStyle = theme.paper;
-  context.strokeRect(x + inner, y + inner, width - 2 * inner, height - 2 * inner);
+  context.strokeRect(left + inner, top + inner, wide - 2 * inner, high - 2 * inner);
   context.lineWidth = FRAME;
   context.strokeStyle = theme.ink;
-  context.strokeRect(x + FRAME / 2, y + FRAME / 2, width - FRAME, height - FRAME);
+  context.strokeRect(left + FRAME / 2, top + FRAME / 2, wide - FRAME, high - FRAME);
 }
 
 function corner(painting: Painting, index: number): { x: number; y: number } {

@@ -40,6 +40,44 @@ const ARROWS: ReadonlyMap<string, Cell> = new Map([
   ["ArrowRight", { row: 0, column: 1 }],
 ]);
 
+/** Cells in a rectangle; both ends half-open. */
+export interface CellRect {
+  rows: readonly [number, number];
+  columns: readonly [number, number];
+}
+
+/** The rectangle that has two cells in opposite corners. */
+export function rectBetween(a: Cell, b: Cell): CellRect {
+  return {
+    rows: [Math.min(a.row, b.row), Math.max(a.row, b.row) + 1],
+    columns: [Math.min(a.column, b.column), Math.max(a.column, b.column) + 1],
+  };
+}
+
+export function cellCount({ rows, columns }: CellRect): number {
+  return (rows[1] - rows[0]) * (columns[1] - columns[0]);
+}
+
+/** Row by row. */
+export function* cellsIn({ rows, columns }: CellRect): Iterable<Cell> {
+  for (let row = rows[0]; row < rows[1]; row++) {
+    for (let column = columns[0]; column < columns[1]; column++) yield { row, column };
+  }
+}
+
+/** The cell nearest to a point, which may lie outside. */
+export function nearestCell(
+  x: number,
+  y: number,
+  size: { width: number; height: number },
+  shape: { rows: number; columns: number },
+): Cell {
+  return {
+    row: clamp(Math.floor((y / size.height) * shape.rows), 0, shape.rows - 1),
+    column: clamp(Math.floor((x / size.width) * shape.columns), 0, shape.columns - 1),
+  };
+}
+
 export interface FacetLayout {
   /** How many facets stand side by side. */
   perLine: number;
@@ -48,37 +86,50 @@ export interface FacetLayout {
 }
 
 export const FACET_GAP = 18;
-const MIN_CELL = 10;
+/** Narrower cells are hard to tell apart and to hit: a plot rather scrolls. */
+export const MIN_CELL = 10;
 const COMFORTABLE_CELL = 12;
 const MAX_CELL = 28;
 /** Narrow cells are taller than wide, so that they are still easy to hit. */
 const COMFORTABLE_CELL_HEIGHT = 17;
 /** Deep models get flatter cells before they get a longer page. */
 const COMFORTABLE_HEIGHT = 420;
+const MIN_CELL_HEIGHT = 8;
+/** Of this many columns on, a facet takes the smallest cells to stand beside others. */
+const MANY_COLUMNS = 33;
 /** Wider canvases cannot be had at two device pixels per pixel in every browser. */
 const MAX_PLOT_WIDTH = 8000;
 
-/** As many facets on a line as leave a cell that is comfortable to read and to hit. */
+/**
+ * As many facets on a line as leave a cell that is comfortable to read and to hit.
+ * `fit` squeezes all columns into the width, however narrow cells become.
+ */
 export function layoutFacets(
   width: number,
   facets: number,
   shape: { rows: number; columns: number },
   margin: number,
+  fit = false,
 ): FacetLayout {
+  const enough = shape.columns < MANY_COLUMNS ? COMFORTABLE_CELL : MIN_CELL;
   let perLine = Math.max(1, facets);
   let cell = cellThatFits(width, perLine, shape.columns, margin);
-  while (perLine > 1 && cell < COMFORTABLE_CELL) {
+  while (perLine > 1 && cell < enough) {
     perLine -= 1;
     cell = cellThatFits(width, perLine, shape.columns, margin);
   }
   // Four and one is a worse page than three and two.
   perLine = Math.ceil(facets / Math.ceil(facets / perLine)) || 1;
   cell = cellThatFits(width, perLine, shape.columns, margin);
+  const squeezed = Math.max(0.5, (width - margin) / shape.columns);
   const least = Math.min(MIN_CELL, MAX_PLOT_WIDTH / shape.columns);
-  const cellWidth = clamp(cell, least, MAX_CELL);
+  const cellWidth =
+    fit && cell < MIN_CELL
+      ? Math.min(squeezed, MIN_CELL)
+      : clamp(cell, least, MAX_CELL);
   const flat = Math.floor(COMFORTABLE_HEIGHT / shape.rows);
   const tall = Math.max(cellWidth, COMFORTABLE_CELL_HEIGHT);
-  const cellHeight = Math.max(MIN_CELL, Math.min(tall, flat));
+  const cellHeight = Math.max(MIN_CELL_HEIGHT, Math.min(tall, flat));
   return { perLine, cellWidth, cellHeight };
 }
 

@@ -2,6 +2,7 @@
 
 import {
   type Axes,
+  type AxesParts,
   bottomMargin,
   drawAxes,
   type Highlight,
@@ -9,49 +10,81 @@ import {
 } from "./axes";
 import { type Painting, paint } from "./canvas";
 import { el, setAttributes, svgEl } from "./dom";
+import type { Cell, CellRect } from "./geometry";
+import { createTip } from "./tip";
 
 export interface Plot {
   element: HTMLElement;
   /** Its area is exactly the cells. */
   canvas: HTMLCanvasElement;
+  /** What scrolls sideways where the cells are wider than their room. */
+  scroller: HTMLElement;
   /** Returns false where the canvas cannot be drawn on. */
   draw(painting: Painting, axes: Axes): boolean;
   /** Marks rows and columns; `isHere` where the pointer is at this very cell. */
   highlight(at: Highlight, isHere: boolean): void;
+  /** A frame around a rectangle that is being drawn; null takes it away. */
+  outline(rect: CellRect | null, label: string, isRefused: boolean): void;
+  /** A note at a cell; null takes it away. */
+  tip(cell: Cell | null, text?: readonly [title: string, rest: string]): void;
+  /** Scrolls until a column can be seen. */
+  reveal(column: number): void;
 }
 
-/** Wider plots scroll sideways on their own, so that the page does not. */
-const SCROLL_FROM_WIDTH = 2000;
+/** Room for a scroll bar under the labels. */
+const SCROLL_BAR = 14;
 
 /** Marks inside smaller cells would hide them, so they stand around them. */
 const ROOM_FOR_MARKS = 6;
 
 export function createPlot(): Plot {
   const canvas = el("canvas");
-  const svg = svgEl("svg", { class: "pw-axes", "aria-hidden": "true" });
+  const axesParts: AxesParts = {
+    still: svgEl("svg", { class: "pw-axes pw-still", "aria-hidden": "true" }),
+    moving: svgEl("svg", { class: "pw-axes", "aria-hidden": "true" }),
+  };
   const rowBand = el("div", { class: "pw-band", hidden: true });
   const columnBand = el("div", { class: "pw-band", hidden: true });
   const cursor = el("div", { class: "pw-cursor", hidden: true });
+  const frame = el("div", { class: "pw-outline", hidden: true });
+  const note = createTip();
   const cells = el("div", { class: "pw-cells" });
-  cells.append(canvas, svg, rowBand, columnBand, cursor);
-  const element = el("div", { class: "pw-plot" }, cells);
+  cells.append(canvas, axesParts.moving, rowBand, columnBand, cursor, frame);
+  const scroller = el("div", { class: "pw-scroller" }, cells);
+  const element = el("div", { class: "pw-plot" });
+  element.append(scroller, axesParts.still, note.element);
   let drawn: Axes | null = null;
+  let look = "";
+  let isWide = false;
+
+  /** Labels cost more than cells, and change less often. */
+  function layOut(axes: Axes): void {
+    const key = JSON.stringify(axes);
+    drawn = axes;
+    if (key === look) return;
+    look = key;
+    const width = axes.columns.labels.length * axes.cellWidth;
+    const height = axes.rows.labels.length * axes.cellHeight;
+    const left = axes.left ?? 0;
+    const bottom = bottomMargin(axes);
+    isWide = axes.room !== undefined && left + width > axes.room;
+    const extra = isWide ? SCROLL_BAR : 0;
+    element.style.width = `${left + width}px`;
+    element.style.height = `${height + bottom + extra}px`;
+    scroller.style.left = `${left}px`;
+    scroller.classList.toggle("pw-wide", isWide);
+    axesParts.still.style.left = `${left}px`;
+    setSize(cells, width, height);
+    drawAxes(axesParts, axes);
+  }
 
   return {
     element,
     canvas,
+    scroller,
     draw(painting, axes) {
-      drawn = axes;
-      const width = painting.matrix.columns * painting.cellWidth;
-      const height = painting.matrix.rows * painting.cellHeight;
-      const left = axes.left ?? 0;
-      const bottom = bottomMargin(axes);
-      element.style.width = `${left + width}px`;
-      element.style.height = `${height + bottom}px`;
-      element.classList.toggle("pw-wide", width > SCROLL_FROM_WIDTH);
+      layOut(axes);
       element.classList.toggle("pw-fine", axes.cellWidth < ROOM_FOR_MARKS);
-      setBox(cells, left, 0, width, height);
-      drawAxes(svg, axes);
       return paint(canvas, painting);
     },
     highlight({ rows, columns }, isHere) {
@@ -64,7 +97,36 @@ export function createPlot(): Plot {
       place(columnBand, x && { x, y: all });
       place(cursor, x && y && { x, y });
       cursor.classList.toggle("pw-here", isHere);
-      highlightAxes(svg, drawn, { rows, columns });
+      highlightAxes(axesParts, drawn, { rows, columns });
+    },
+    outline(rect, label, isRefused) {
+      const x = drawn && rect && span(rect.columns, drawn.cellWidth);
+      const y = drawn && rect && span(rect.rows, drawn.cellHeight);
+      place(frame, x && y && { x, y });
+      frame.dataset.label = label;
+      frame.classList.toggle("pw-refused", isRefused);
+    },
+    tip(cell, text) {
+      if (!drawn || !cell || !text) {
+        note.hide();
+        return;
+      }
+      const { cellWidth, cellHeight, left, room } = drawn;
+      // Asked only where it can differ from 0: the answer costs a layout.
+      const scrolled = isWide ? scroller.scrollLeft : 0;
+      const x = (left ?? 0) + (cell.column + 0.5) * cellWidth - scrolled;
+      const own = (left ?? 0) + drawn.columns.labels.length * cellWidth;
+      note.show(text, x, cell.row * cellHeight, Math.min(own, room ?? own));
+    },
+    reveal(column) {
+      if (!drawn) return;
+      const { cellWidth } = drawn;
+      const [start, end] = [column * cellWidth, (column + 1) * cellWidth];
+      const seen = scroller.clientWidth;
+      if (start < scroller.scrollLeft) scroller.scrollLeft = start - cellWidth;
+      else if (end > scroller.scrollLeft + seen) {
+        scroller.scrollLeft = end - seen + cellWidth;
+      }
     },
   };
 }
@@ -88,16 +150,7 @@ function place(mark: HTMLElement, box: { x: Extent; y: Extent } | null): void {
   mark.style.height = y.size === null ? "100%" : `${y.size}px`;
 }
 
-function setBox(
-  element: HTMLElement,
-  left: number,
-  top: number,
-  width: number,
-  height: number,
-): void {
-  const { style } = element;
-  style.left = `${left}px`;
-  style.top = `${top}px`;
+function setSize({ style }: HTMLElement, width: number, height: number): void {
   style.width = `${width}px`;
   style.height = `${height}px`;
 }

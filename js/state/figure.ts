@@ -1,11 +1,15 @@
-/** What the heatmaps show: one facet per kind, and one scale for all of them. */
+/** What the heatmaps show: one facet per kind, and one scale for each line of them. */
 
-import { KINDS, type Kind, nodeCell, parseNode } from "./node";
+import { isHeadKind, KINDS, type Kind, nodeCell, parseNode } from "./node";
 import type { Grid, Verified } from "./results";
 import type { Shown } from "./settings";
 
-export interface Facet {
-  kind: Kind;
+/** Facets stand in two lines, by what their columns are. */
+export const LINES = ["position", "head"] as const;
+export type Line = (typeof LINES)[number];
+
+/** A matrix of effects with what is known of each cell. */
+export interface EffectCells {
   rows: number;
   columns: number;
   /** Row by row; NaN where there is no value. */
@@ -16,15 +20,27 @@ export interface Facet {
   verified: Uint8Array;
 }
 
+export interface Facet extends EffectCells {
+  kind: Kind;
+  /** That of its grid, which need not be the chosen one. */
+  method: string;
+  /** False where the method gives sizes of effects only. */
+  isSigned: boolean;
+}
+
 export interface Figure {
   shown: Shown;
   facets: ReadonlyMap<Kind, Facet>;
   /**
-   * The value at the ends of the colour scale, which is symmetric and the same for
-   * all facets. Estimates set it in every mode, so that a colour keeps its meaning
-   * when the mode changes; larger exact effects or misses widen it.
+   * The value at the ends of each line's colours, which are symmetric around 0.
+   * Estimates and exact effects set it in every mode, so that a colour keeps its
+   * meaning when the mode changes; only a miss that is larger still widens it.
    */
-  scale: number;
+  scales: Readonly<Record<Line, number>>;
+}
+
+export function lineOf(kind: Kind): Line {
+  return isHeadKind(kind) ? "head" : "position";
 }
 
 export function makeFigure(
@@ -34,19 +50,29 @@ export function makeFigure(
 ): Figure {
   const results = byKind(verified);
   const facets = new Map<Kind, Facet>();
-  let scale = 0;
+  const scales = { position: 0, head: 0 };
   for (const kind of KINDS) {
     const grid = grids.get(kind);
     if (!grid) continue;
-    const facet = makeFacet(grid, results.get(kind) ?? [], shown);
+    const cells = (results.get(kind) ?? []).filter(
+      ({ row, column }) => row < grid.rows && column < grid.columns,
+    );
+    const facet = makeFacet(grid, cells, shown);
     facets.set(kind, facet);
-    scale = Math.max(scale, largest(grid.values), largest(facet.values));
+    const exact = cells.map(({ result }) => result.exact);
+    const line = lineOf(kind);
+    scales[line] = Math.max(
+      scales[line],
+      ...[grid.values, facet.values, exact].map(largest),
+    );
   }
-  return { shown, facets, scale };
+  return { shown, facets, scales };
 }
 
-export function missOf({ estimate, exact }: Verified): number | null {
-  return estimate === null ? null : Math.abs(exact - estimate);
+/** How far an estimate is off; a method without signs is judged by sizes. */
+export function missOf({ estimate, exact }: Verified, isSigned = true): number | null {
+  if (estimate === null) return null;
+  return Math.abs((isSigned ? exact : Math.abs(exact)) - estimate);
 }
 
 interface CellResult {
@@ -70,33 +96,52 @@ function byKind(verified: ReadonlyMap<string, Verified>): Map<Kind, CellResult[]
 }
 
 function makeFacet(grid: Grid, results: readonly CellResult[], shown: Shown): Facet {
-  const { kind, rows, columns, values } = grid;
+  const { kind, rows, columns, values, method, isSigned } = grid;
+  const cells = blankCells(rows, columns, values, shown);
+  for (const { row, column, result } of results) {
+    showResult(cells, row * columns + column, result, shown, isSigned);
+  }
+  return { ...cells, kind, method, isSigned };
+}
+
+/** Cells of which nothing is verified yet. */
+export function blankCells(
+  rows: number,
+  columns: number,
+  estimates: Float32Array,
+  shown: Shown,
+): EffectCells {
   const isFull = shown === "estimate" || shown === "known";
-  const facet: Facet = {
-    kind,
+  const size = rows * columns;
+  return {
     rows,
     columns,
-    values: isFull ? values.slice() : new Float32Array(values.length).fill(Number.NaN),
-    unknown: new Uint8Array(values.length).fill(isFull ? 0 : 1),
-    verified: new Uint8Array(values.length),
+    values: isFull ? estimates.slice() : new Float32Array(size).fill(Number.NaN),
+    unknown: new Uint8Array(size).fill(isFull ? 0 : 1),
+    verified: new Uint8Array(size),
   };
-  for (const { row, column, result } of results) {
-    if (row >= rows || column >= columns) continue;
-    const index = row * columns + column;
-    facet.verified[index] = 1;
-    if (shown === "estimate") continue;
-    facet.unknown[index] = 0;
-    facet.values[index] =
-      shown === "miss" ? (missOf(result) ?? Number.NaN) : result.exact;
-  }
-  return facet;
+}
+
+/** Marks a cell as verified, and puts there what is shown of the result. */
+export function showResult(
+  cells: EffectCells,
+  index: number,
+  result: Verified,
+  shown: Shown,
+  isSigned: boolean,
+): void {
+  cells.verified[index] = 1;
+  if (shown === "estimate") return;
+  cells.unknown[index] = 0;
+  cells.values[index] =
+    shown === "miss" ? (missOf(result, isSigned) ?? Number.NaN) : result.exact;
 }
 
 /** The largest finite magnitude; 0 where there is none. */
-function largest(values: Float32Array): number {
+export function largest(values: ArrayLike<number>): number {
   let found = 0;
-  for (const value of values) {
-    const size = Math.abs(value);
+  for (let index = 0; index < values.length; index++) {
+    const size = Math.abs(values[index] ?? 0);
     if (size > found && Number.isFinite(size)) found = size;
   }
   return found;

@@ -26,6 +26,7 @@ import { type Figure, makeFigure } from "./figure";
 import { type FocusNode, focusNodes } from "./focus";
 import { createHistory, type History } from "./history";
 import { type Complain, createMirrors, type Mirrors, readEntries } from "./mirror";
+import { createNeurons, type NeuronStore } from "./neurons";
 import type { Kind } from "./node";
 import { isKind, type KindReport, type Report, readKindReport } from "./report";
 import {
@@ -37,6 +38,7 @@ import {
   readVerified,
   type Verified,
 } from "./results";
+import { createRows, type RowStore } from "./rows";
 import { createSettings, type SetSetting, type SettingSignals } from "./settings";
 import { readStudy, type Study } from "./study";
 
@@ -58,6 +60,8 @@ export interface Store extends SettingSignals {
   readonly focus: ReadonlySignal<readonly FocusNode[]>;
   readonly attention: AttentionStore;
   readonly diagnoses: DiagnosisStore;
+  readonly rows: RowStore;
+  readonly neurons: NeuronStore;
   readonly channel: Channel;
   readonly trouble: ReadonlySignal<ReadonlyMap<Trait, string>>;
 
@@ -88,14 +92,17 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const { signals, set } = createSettings(host, mirrors);
   const attention = createAttention(channel);
   const diagnoses = createDiagnoses(channel);
-  const jobFailure = makeSignal<string | null>(null);
-  signal.addEventListener("abort", forgetWithStudy(kernel.study, attention));
   const stop = effect(() => {
     kernel.study.value; // read: a diagnosis is about the estimates of one method
     signals.method.value;
     diagnoses.clear();
   });
   signal.addEventListener("abort", () => stop());
+  const rows = createRows(channel);
+  const neurons = createNeurons(channel);
+  const jobFailure = makeSignal<string | null>(null);
+  const loaded = [attention, rows, neurons];
+  signal.addEventListener("abort", forgetWithStudy(kernel.study, loaded));
 
   async function askOfJob(
     kind: "jobCancel" | "jobRetry" | "verifyStart",
@@ -125,6 +132,8 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     jobFailure,
     attention,
     diagnoses,
+    rows,
+    neurons,
     channel,
     trouble: mirrors.trouble,
     history: createHistory(
@@ -179,11 +188,11 @@ function knownPair(study: Study | null, pair: number): number {
 /** Another study has other prompts: what was loaded for the last one is void. */
 function forgetWithStudy(
   study: ReadonlySignal<Study | null>,
-  attention: AttentionStore,
+  loaded: readonly { clear(): void }[],
 ): () => void {
   const stop = effect(() => {
     study.value; // read, so that this runs again with every new study
-    attention.clear();
+    for (const store of loaded) store.clear();
   });
   return () => stop();
 }

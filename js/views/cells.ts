@@ -1,7 +1,15 @@
 /** Pointer and keyboard on a canvas of cells. */
 
-import { type Cell, cellAt, movedCell } from "../draw/geometry";
+import {
+  type Cell,
+  type CellRect,
+  cellAt,
+  cellCount,
+  movedCell,
+  rectBetween,
+} from "../draw/geometry";
 import type { PickMode } from "../state/selection";
+import { isAdding, listenToDrag } from "./drag";
 
 export interface CellActions {
   shape(): { rows: number; columns: number };
@@ -10,6 +18,15 @@ export interface CellActions {
   pick?(cell: Cell, mode: PickMode): void;
   /** Takes all picks back. */
   clear?(): void;
+  /** A rectangle is being drawn; null when it is done or given up. */
+  outline?(rect: CellRect | null): void;
+  pickAll?(rect: CellRect, mode: PickMode): void;
+  /** The keyboard has moved to a cell, which may be out of sight. */
+  reveal?(cell: Cell): void;
+  /** A double click, or F2. */
+  rename?(cell: Cell): void;
+  /** The key "r": more about a cell that need not be picked. */
+  ask?(cell: Cell): void;
 }
 
 export function listenToCells(
@@ -18,31 +35,55 @@ export function listenToCells(
   signal: AbortSignal,
 ): void {
   let cursor: Cell = { row: 0, column: 0 };
+  /** Where the keyboard began a rectangle. */
+  let anchor: Cell | null = null;
 
   function visit(cell: Cell | null): void {
     if (cell) cursor = cell;
     actions.hover(cell);
   }
 
+  function draw(from: Cell | null): void {
+    anchor = from;
+    actions.outline?.(from && rectBetween(from, cursor));
+  }
+
+  function move(to: Cell, isGrowing: boolean): void {
+    const from = isGrowing && actions.pickAll ? (anchor ?? cursor) : null;
+    visit(to);
+    actions.reveal?.(to);
+    if (from || anchor) draw(from);
+  }
+
+  function choose(): void {
+    const rect = anchor && rectBetween(anchor, cursor);
+    draw(null);
+    if (rect && cellCount(rect) > 1) actions.pickAll?.(rect, "toggle");
+    else actions.pick?.(cursor, "toggle");
+  }
+
+  function giveUp(): void {
+    if (anchor) draw(null);
+    else actions.clear?.();
+  }
+
+  const keys: ReadonlyMap<string, () => void> = new Map([
+    ["Enter", choose],
+    [" ", choose],
+    ["Escape", giveUp],
+    ["F2", () => actions.rename?.(cursor)],
+    ["r", () => actions.ask?.(cursor)],
+  ]);
+
   function onKey(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const moved = movedCell(cursor, event.key, actions.shape());
-    if (moved) visit(moved);
-    else if (event.key === "Enter" || event.key === " ")
-      actions.pick?.(cursor, "toggle");
-    else if (event.key === "Escape") actions.clear?.();
+    const act = keys.get(event.key);
+    if (moved) move(moved, event.shiftKey);
+    else if (act) act();
     else return;
     event.preventDefault(); // the page would scroll
   }
-
-  const at = (event: MouseEvent) => cellUnder(event, canvas, actions);
-  canvas.addEventListener("pointermove", (event) => visit(at(event)), { signal });
-  canvas.addEventListener("pointerleave", () => visit(null), { signal });
-  canvas.addEventListener("blur", () => visit(null), { signal });
-  canvas.addEventListener("keydown", onKey, { signal });
-  canvas.addEventListener("focus", () => showCursor(), { signal });
-  canvas.addEventListener("click", (event) => onClick(event), { signal });
-  canvas.addEventListener("mousedown", keepAddingClick, { signal });
 
   /** Only for those who come by keyboard: a pointer shows its own place. */
   function showCursor(): void {
@@ -52,29 +93,33 @@ export function listenToCells(
     if (canvas.matches(":focus-visible")) visit(cursor);
   }
 
+  function leave(): void {
+    if (anchor) draw(null);
+    visit(null);
+  }
+
+  const isDragged = listenToDrag(canvas, actions, signal);
+
   function onClick(event: MouseEvent): void {
-    const cell = at(event);
+    const cell = isDragged() ? null : at(event);
     if (!cell) return;
     visit(cell);
     actions.pick?.(cell, isAdding(event) ? "toggle" : "only");
   }
-}
 
-export function isAdding(event: MouseEvent): boolean {
-  return event.shiftKey || event.ctrlKey || event.metaKey;
-}
-
-/**
- * JupyterLab takes a shift-click anywhere in a cell's output for a selection of cells,
- * which the next "run" would then run; a browser takes it for a selection of text.
- */
-export function keepAddingClick(event: MouseEvent): void {
-  if (!isAdding(event) || event.button !== 0) return;
-  event.preventDefault();
-  // The one default that is still wanted.
-  if (event.currentTarget instanceof HTMLElement) {
-    event.currentTarget.focus({ preventScroll: true });
+  function onDoubleClick(event: MouseEvent): void {
+    const cell = at(event);
+    if (cell && !isAdding(event)) actions.rename?.(cell);
   }
+
+  const at = (event: MouseEvent) => cellUnder(event, canvas, actions);
+  canvas.addEventListener("pointermove", (event) => visit(at(event)), { signal });
+  canvas.addEventListener("pointerleave", () => visit(null), { signal });
+  canvas.addEventListener("blur", leave, { signal });
+  canvas.addEventListener("keydown", onKey, { signal });
+  canvas.addEventListener("focus", showCursor, { signal });
+  canvas.addEventListener("click", onClick, { signal });
+  canvas.addEventListener("dblclick", onDoubleClick, { signal });
 }
 
 function cellUnder(

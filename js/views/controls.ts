@@ -1,10 +1,10 @@
-/** What the heatmaps show, and how to read their colours and marks. */
+/** What the heatmaps show, how it was estimated, and how to read their marks. */
 
-import { colourBar } from "../draw/colourbar";
 import { button, el, react, setAttributes } from "../draw/dom";
+import { KINDS } from "../state/node";
 import { SHOWN, type Shown } from "../state/settings";
+import type { Method } from "../state/study";
 import type { MakeView, View } from "./view";
-import { counted, effectWords } from "./words";
 
 const SHOWN_WORDS: Record<Shown, { label: string; title: string }> = {
   estimate: { label: "estimate", title: "The estimated effect of every node" },
@@ -17,7 +17,44 @@ const SHOWN_WORDS: Record<Shown, { label: string; title: string }> = {
 };
 
 export const controlsView: MakeView = (view) =>
-  el("section", { class: "pw-controls" }, shownSwitch(view), scale(view), legend(view));
+  el(
+    "section",
+    { class: "pw-controls" },
+    methodChoice(view),
+    shownSwitch(view),
+    legend(view),
+  );
+
+function methodChoice({ store, signal }: View): HTMLElement {
+  const choice = el("select", {
+    class: "pw-select pw-method",
+    "aria-label": "How effects are estimated",
+  });
+  const onChange = () => store.set("method", choice.value);
+  choice.addEventListener("change", onChange, { signal });
+  react(signal, () => {
+    const methods = store.study.value?.methods ?? [];
+    const shown = KINDS.filter((kind) => store.figure.value.facets.has(kind));
+    const chosen = store.method.value;
+    // Python may have set one that is not among them: it is named all the same.
+    const isKnown = methods.some(({ name }) => name === chosen);
+    const odd = isKnown ? [] : [{ name: chosen, label: chosen, kinds: shown }];
+    const options = [...methods, ...odd].map((method) => methodOption(method, shown));
+    choice.replaceChildren(...options);
+    choice.value = chosen;
+    choice.disabled = methods.length === 0;
+  });
+  return el("label", { class: "pw-method-label" }, "Estimates by ", choice);
+}
+
+/** "GradDrop (4 of 8 kinds)": elsewhere the estimates of AtP stay. */
+function methodOption({ name, label, kinds }: Method, shown: readonly string[]) {
+  const given = kinds.filter((kind) => shown.includes(kind)).length;
+  const isPart = given < shown.length;
+  const text = isPart ? `${label} (${given} of ${shown.length} kinds)` : label;
+  const title = isPart ? `gives ${kinds.join(", ")}` : "";
+  return el("option", { value: name, title: title || false }, text);
+}
 
 function shownSwitch({ store, signal }: View): HTMLElement {
   const buttons = SHOWN.map((shown) => {
@@ -36,31 +73,6 @@ function shownSwitch({ store, signal }: View): HTMLElement {
     { class: "pw-switch", role: "group", "aria-label": label },
     ...buttons,
   );
-}
-
-function scale({ store, theme, signal }: View): HTMLElement {
-  const bar = el("div", { class: "pw-scale" });
-  react(signal, () => {
-    const study = store.study.value;
-    const { shown, scale, facets } = store.figure.value;
-    const { palette } = theme.value;
-    const isMiss = shown === "miss";
-    const colours = isMiss ? palette.miss : palette.diverging;
-    const meaning = isMiss ? "size of the miss" : study ? effectWords(study) : "";
-    const pairs = study && study.pairs.length > 1 ? meanWords(study.pairs.length) : "";
-    const zero = scale === 0 && facets.size > 0 ? "every value is 0" : "";
-    const caption = [meaning, pairs, zero].filter((part) => part !== "").join(" · ");
-    bar.replaceChildren(
-      colourBar({ colours, scale, signed: !isMiss }),
-      el("span", { class: "pw-quiet" }, caption),
-    );
-  });
-  return bar;
-}
-
-/** The heatmaps never follow the choice of a pair, so they say what they show. */
-function meanWords(pairs: number): string {
-  return `mean of ${counted(pairs, "pair")}`;
 }
 
 function legend({ store, signal }: View): HTMLElement {

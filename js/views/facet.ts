@@ -4,29 +4,24 @@ import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { type Axes, type Axis, numberLabels, rowMargin } from "../draw/axes";
 import type { Painting } from "../draw/canvas";
 import { el, react, setAttributes } from "../draw/dom";
-import type { Cell, FacetLayout } from "../draw/geometry";
+import type { FacetLayout } from "../draw/geometry";
 import { createPlot, type Plot } from "../draw/plot";
-import type { Facet } from "../state/figure";
-import {
-  cellNode,
-  formatNode,
-  isHeadKind,
-  type Kind,
-  nodeCell,
-  parseNode,
-} from "../state/node";
-import { linkedColumns, nodePlace } from "../state/place";
-import { pick } from "../state/selection";
+import { type Facet, lineOf } from "../state/figure";
+import { cellNode, isHeadKind, type Kind, type Node, nodeCell } from "../state/node";
+import { linkedColumns } from "../state/place";
 import type { Shown } from "../state/settings";
 import type { Study } from "../state/study";
 import { tokenLabels } from "../state/tokens";
-import { listenToCells } from "./cells";
+import { listenToNodes, pickedAmong } from "./picking";
+import { scrollTogether } from "./scroll";
 import type { View } from "./view";
-import { counted, KIND_TITLES } from "./words";
+import { counted, KIND_TITLES, methodLabel } from "./words";
 
 /** Where a facet stands among its siblings. */
 export interface FacetFrame extends FacetLayout {
   kinds: readonly Kind[];
+  /** The width of the line. */
+  room: number;
 }
 
 export function createFacet(
@@ -44,19 +39,49 @@ export function createFacet(
     role: "application",
     "aria-roledescription": "heatmap",
   });
-  react(signal, () => drawFacet(view, facet.value, frame.value, plot));
+  const picked = pickedAmong(view, (node) => indexIn(node, facet.value));
+  react(signal, () => drawFacet(view, facet.value, frame.value, picked.value, plot));
   react(signal, () => {
     frame.value; // read: a new layout moves the marks
     highlightFacet(view, facet.value, plot);
   });
-  listenToFacet(view, facet, kind, plot.canvas);
-  const caption = el(
+  const nodeAt = (row: number, column: number) => cellNode(kind, row, column);
+  listenToNodes(view, { shape: facet, nodeAt }, plot);
+  if (!isHeadKind(kind)) scrollTogether(view, plot.scroller);
+  return el("figure", { class: "pw-facet" }, caption(view, kind, facet), plot.element);
+}
+
+/** The kind, and what there is to know of its estimates. */
+function caption(
+  { store, signal }: View,
+  kind: Kind,
+  facet: ReadonlySignal<Facet | undefined>,
+): HTMLElement {
+  const notes = el("span", { class: "pw-facet-notes" });
+  react(signal, () => {
+    const now = facet.value;
+    if (!now) return;
+    const study = store.study.value;
+    const label = methodLabel(study, now.method);
+    const chosen = methodLabel(study, store.method.value);
+    const other = `${chosen} does not give this kind, or not yet: these are from ${label}`;
+    const sizes = `${label} gives sizes of effects only: the sign is not known`;
+    notes.replaceChildren(
+      ...(now.method === store.method.value ? [] : [note(label, other)]),
+      ...(now.isSigned ? [] : [note("sizes", sizes)]),
+    );
+  });
+  return el(
     "figcaption",
     { class: "pw-facet-title" },
     KIND_TITLES[kind],
     el("code", { class: "pw-code pw-quiet" }, kind),
+    notes,
   );
-  return el("figure", { class: "pw-facet" }, caption, plot.element);
+}
+
+function note(text: string, title: string): HTMLElement {
+  return el("span", { class: "pw-note", title }, text);
 }
 
 /** Room left of a facet's cells; the same for all facets of a study. */
@@ -69,11 +94,14 @@ function layerAxis(rows: number): Axis {
 }
 
 function columnAxis(study: Study, { kind, columns }: Facet, pair: number): Axis {
-  if (isHeadKind(kind)) {
-    const isShared = columns !== study.heads;
-    const title = isShared ? "KV head" : "Head";
-    return { title, labels: numberLabels(columns), words: false };
-  }
+  if (!isHeadKind(kind)) return positionAxis(study, pair, columns);
+  const isShared = columns !== study.heads;
+  const title = isShared ? "KV head" : "Head";
+  return { title, labels: numberLabels(columns), words: false };
+}
+
+/** Tokens with their numbers. */
+export function positionAxis(study: Study, pair: number, columns: number): Axis {
   const labels = tokenLabels(study, pair).map((label, position) => ({
     ...label,
     tail: ` ${position}`,
@@ -85,23 +113,24 @@ function drawFacet(
   view: View,
   facet: Facet | undefined,
   frame: FacetFrame,
+  picked: readonly number[],
   { canvas, draw }: Plot,
 ): void {
   const { store, ui, theme } = view;
   const study = store.study.value;
   if (!facet || !study || ui.width.value === 0) return;
-  const { shown, scale } = store.figure.value;
+  const { shown, scales } = store.figure.value;
   const { palette } = theme.value;
   const painting: Painting = {
     matrix: facet,
     colours: shown === "miss" ? palette.miss : palette.diverging,
-    scale,
+    scale: scales[lineOf(facet.kind)],
     cellWidth: frame.cellWidth,
     cellHeight: frame.cellHeight,
     theme: theme.value,
     unknown: facet.unknown,
     verified: facet.verified,
-    picked: pickedCells(store.selection.value, facet),
+    picked,
   };
   const isDrawn = draw(painting, facetAxes(study, facet, frame, store.pair.value));
   setAttributes(canvas, {
@@ -121,26 +150,24 @@ function facetAxes(study: Study, facet: Facet, frame: FacetFrame, pair: number):
     left: facetMargin(facet.rows),
     cellWidth: frame.cellWidth,
     cellHeight: frame.cellHeight,
+    room: frame.room,
   };
 }
 
 function describe({ kind, rows, columns }: Facet, shown: Shown): string {
   const across = counted(columns, isHeadKind(kind) ? "head" : "position");
   const size = `${counted(rows, "layer")} by ${across}`;
-  return `${KIND_TITLES[kind]}, ${shown}: ${size}. Arrow keys move, Enter picks.`;
+  const keys = "Arrow keys move, with Shift they draw a rectangle, Enter picks.";
+  const more = isHeadKind(kind) ? " F2 names the head, R shows its positions." : "";
+  return `${KIND_TITLES[kind]}, ${shown}: ${size}. ${keys}${more}`;
 }
 
-function* pickedCells(
-  selection: readonly string[],
-  { kind, rows, columns }: Facet,
-): Iterable<number> {
-  for (const name of selection) {
-    const node = parseNode(name);
-    const cell = node?.kind === kind ? nodeCell(node) : null;
-    if (cell && cell.row < rows && cell.column < columns) {
-      yield cell.row * columns + cell.column;
-    }
+function indexIn(node: Node, facet: Facet | undefined): number | null {
+  const cell = node.kind === facet?.kind ? nodeCell(node) : null;
+  if (!facet || !cell || cell.row >= facet.rows || cell.column >= facet.columns) {
+    return null;
   }
+  return cell.row * facet.columns + cell.column;
 }
 
 function highlightFacet(
@@ -163,35 +190,5 @@ function highlightFacet(
       columns: columns && columns[0] < facet.columns ? columns : null,
     },
     node?.kind === facet.kind,
-  );
-}
-
-function listenToFacet(
-  { store, ui, signal }: View,
-  facet: ReadonlySignal<Facet | undefined>,
-  kind: Kind,
-  canvas: HTMLCanvasElement,
-): void {
-  let last = "";
-  const hover = (cell: Cell | null) => {
-    const study = store.study.peek();
-    const node = cell && cellNode(kind, cell.row, cell.column);
-    const name = node ? formatNode(node) : "";
-    if (name === last && ui.hover.peek() !== null) return;
-    last = name;
-    ui.hover.value = node && study ? nodePlace(node, study) : null;
-  };
-  listenToCells(
-    canvas,
-    {
-      shape: () => facet.peek() ?? { rows: 0, columns: 0 },
-      hover,
-      pick(cell, mode) {
-        const name = formatNode(cellNode(kind, cell.row, cell.column));
-        store.set("selection", pick(store.selection.peek(), name, mode));
-      },
-      clear: () => store.set("selection", []),
-    },
-    signal,
   );
 }

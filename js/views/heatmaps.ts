@@ -1,11 +1,16 @@
 /** The heatmaps: a line of facets by position, and a line of facets by head. */
 
-import { computed } from "@preact/signals-core";
-import { el, keyed, react } from "../draw/dom";
-import { layoutFacets } from "../draw/geometry";
-import { isHeadKind, type Kind } from "../state/node";
+import { computed, type ReadonlySignal } from "@preact/signals-core";
+import { button, el, keyed, react } from "../draw/dom";
+import { layoutFacets, MIN_CELL } from "../draw/geometry";
+import { LINES, type Line, lineOf } from "../state/figure";
+import type { Kind } from "../state/node";
 import { createFacet, type FacetFrame, facetMargin } from "./facet";
+import { createNamer } from "./namer";
+import { lineScale } from "./scale";
 import type { MakeView, View } from "./view";
+
+const LINE_TITLES: Record<Line, string> = { position: "By position", head: "By head" };
 
 export const heatmapsView: MakeView = (view) => {
   const { store, signal } = view;
@@ -13,36 +18,64 @@ export const heatmapsView: MakeView = (view) => {
   react(signal, () => {
     empty.hidden = store.figure.value.facets.size > 0 || store.study.value === null;
   });
-  return el(
-    "section",
-    { class: "pw-heatmaps" },
-    empty,
-    facetLine(view, (kind) => !isHeadKind(kind)),
-    facetLine(view, isHeadKind),
-  );
+  const lines = LINES.map((line) => facetLine(view, line));
+  const section = el("section", { class: "pw-heatmaps" }, empty, ...lines);
+  section.append(createNamer(view, section));
+  return section;
 };
 
-function facetLine(view: View, belongs: (kind: Kind) => boolean): HTMLElement {
+function facetLine(view: View, line: Line): HTMLElement {
   const { signal } = view;
-  const line = el("div", { class: "pw-facets" });
-  const frame = computed(() => frameOf(view, belongs));
+  const facets = el("div", { class: "pw-facets" });
+  const frame = computed(() => frameOf(view, line));
   const children = keyed<Kind>(
-    line,
+    facets,
     (kind, life) => createFacet({ ...view, signal: life }, kind, frame),
     signal,
   );
-  react(signal, () => children(frame.value.kinds));
-  return line;
+  const title = el("span", { class: "pw-section-title" }, LINE_TITLES[line]);
+  const head = el("div", { class: "pw-line-head" }, title, lineScale(view, line));
+  if (line === "position") head.append(fitButton(view, frame));
+  const group = el("div", { class: "pw-line-group", "data-line": line }, head, facets);
+  react(signal, () => {
+    group.hidden = frame.value.kinds.length === 0;
+    children(frame.value.kinds);
+  });
+  return group;
 }
 
-function frameOf({ store, ui }: View, belongs: (kind: Kind) => boolean): FacetFrame {
+function frameOf({ store, ui }: View, line: Line): FacetFrame {
   const all = [...store.figure.value.facets.values()];
-  const facets = all.filter(({ kind }) => belongs(kind));
+  const facets = all.filter(({ kind }) => lineOf(kind) === line);
   const shape = {
     rows: Math.max(1, ...facets.map(({ rows }) => rows)),
     columns: Math.max(1, ...facets.map(({ columns }) => columns)),
   };
   const margin = facetMargin(shape.rows);
-  const layout = layoutFacets(ui.width.value, facets.length, shape, margin);
-  return { ...layout, kinds: facets.map(({ kind }) => kind) };
+  const room = ui.width.value;
+  const fit = line === "position" && ui.fit.value;
+  const layout = layoutFacets(room, facets.length, shape, margin, fit);
+  return { ...layout, room, kinds: facets.map(({ kind }) => kind) };
+}
+
+/** Only for prompts that are longer than the page is wide. */
+function fitButton(
+  { store, ui, signal }: View,
+  frame: ReadonlySignal<FacetFrame>,
+): HTMLElement {
+  const toggle = () => {
+    ui.fit.value = !ui.fit.peek();
+  };
+  const choice = button("", toggle, signal);
+  choice.classList.add("pw-fit");
+  react(signal, () => {
+    const positions = store.study.value?.positions ?? 0;
+    const { kinds, room } = frame.value;
+    const layers = store.study.value?.layers ?? 1;
+    choice.hidden =
+      kinds.length === 0 || positions * MIN_CELL + facetMargin(layers) <= room;
+    choice.textContent = ui.fit.value ? "wider cells" : `all ${positions} in the width`;
+    choice.setAttribute("aria-pressed", `${ui.fit.value}`);
+  });
+  return choice;
 }

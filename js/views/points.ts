@@ -2,7 +2,7 @@
 
 import { type Box, boxOf, type Point } from "../draw/hits";
 import type { PickMode } from "../state/selection";
-import { isAdding, keepAddingClick } from "./cells";
+import { isAdding, keepAddingClick } from "./drag";
 
 export interface PointActions {
   /** The node under a point of the canvas, in CSS pixels. */

@@ -13,7 +13,7 @@ import { formatNode, type Node } from "../state/node";
 import { nodePlace } from "../state/place";
 import type { RankingRow } from "../state/ranking";
 import { type PickMode, pick } from "../state/selection";
-import { isAdding, keepAddingClick } from "./cells";
+import { isAdding, keepAddingClick } from "./drag";
 import { createRow } from "./ranking_row";
 import type { View } from "./view";
 

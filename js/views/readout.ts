@@ -1,52 +1,158 @@
-/** One line with the node under the pointer, its estimate and its exact effect. */
+/** The node under the pointer, else the last pick: its estimate and its exact effect. */
 
-import { el, react } from "../draw/dom";
+import { button, el, react } from "../draw/dom";
 import { signed, unsigned } from "../draw/number";
 import { missOf } from "../state/figure";
-import { formatNode, type Node } from "../state/node";
-import { estimateOf } from "../state/results";
+import { namedHead, nodeNickname } from "../state/names";
+import { formatNode, isHeadKind, type Node, nodeCell, parseNode } from "../state/node";
+import { estimateOf, type Grid, type Verified } from "../state/results";
+import { rowKey } from "../state/rows";
 import { positionName } from "../state/tokens";
 import type { MakeView, View } from "./view";
+import { counted, rangeWords, valueWords } from "./words";
 
-const HINT = "Click a cell to run its exact patch; shift-click adds to the picks.";
+const HINT =
+  "Click a cell to run its exact patch, shift-click to add one, drag to pick many.";
+
+/** Narrower widgets get a line more, so that nothing below ever jumps. */
+const NARROW_PX = 820;
 
 export const readoutView: MakeView = (view) => {
-  const line = el("div", { class: "pw-readout", "aria-live": "polite" });
-  react(view.signal, () => {
-    const node = view.ui.hover.value?.node ?? null;
-    line.replaceChildren(...(node ? nodeFacts(view, node) : [hint()]));
+  const { store, ui, signal } = view;
+  const live = el("div", {
+    class: "pw-readout-live",
+    "aria-live": "polite",
+    "aria-atomic": "true",
+  });
+  const tools = el("span", { class: "pw-readout-tools" });
+  const refusal = el("div", { class: "pw-error", role: "alert" });
+  const line = el("div", { class: "pw-readout" }, live, tools, refusal);
+  react(signal, () => {
+    line.classList.toggle("pw-narrow", ui.width.value < NARROW_PX);
+  });
+  react(signal, () => {
+    const node = ui.hover.value?.node ?? null;
+    const picks = store.selection.value;
+    const last = picks.length > 0 ? parseNode(picks.at(-1) ?? "") : null;
+    const shown = node ?? (ui.hover.value ? null : last);
+    live.replaceChildren(...(shown ? nodeFacts(view, shown, !node) : [hint()]));
+  });
+  react(signal, () => {
+    const picks = store.selection.value;
+    const last = parseNode(picks.at(-1) ?? "");
+    tools.replaceChildren(
+      ...(picks.length > 1 ? [quiet(`${counted(picks.length, "cell")} picked`)] : []),
+      ...(last ? nameButton(view, last) : []),
+    );
+  });
+  react(signal, () => {
+    refusal.textContent = ui.refusal.value;
+    refusal.hidden = ui.refusal.value === "";
   });
   return line;
 };
 
 function hint(): HTMLElement {
-  return el("span", { class: "pw-quiet" }, HINT);
+  return el("div", { class: "pw-quiet" }, HINT);
 }
 
-function nodeFacts({ store }: View, node: Node): HTMLElement[] {
+function quiet(text: string): HTMLElement {
+  return el("span", { class: "pw-quiet" }, text);
+}
+
+/** The button would be out of reach for a hovered cell: it is about the last pick. */
+function nameButton({ store, ui, signal }: View, node: Node): HTMLElement[] {
   const study = store.study.value;
-  const name = formatNode(node);
-  const result = store.verified.value.get(name);
-  const estimate = estimateOf(node, result, store.grids.value);
-  const at =
-    node.pos === null || !study ? "" : positionName(study, store.pair.value, node.pos);
+  const head = study && namedHead(node, study);
+  if (!head) return [];
+  const name = `L${head.layer}H${head.head}`;
+  const open = () => {
+    const { left, bottom } = rename.getBoundingClientRect();
+    ui.naming.value = { head, left, top: bottom, from: rename };
+  };
+  const rename = button(`name ${name}`, open, signal);
+  rename.classList.add("pw-plain", "pw-rename");
+  rename.title = "Give this head a name (double-click a cell, or F2)";
+  return [rename];
+}
+
+function nodeFacts(view: View, node: Node, isPick: boolean): HTMLElement[] {
+  const { store } = view;
+  const result = store.verified.value.get(formatNode(node));
   return [
-    el("strong", {}, name),
-    ...(at ? [el("span", { class: "pw-quiet" }, `at ${at}`)] : []),
-    fact("estimate", estimate === null ? "none" : valueWords(estimate)),
-    fact("exact", result ? signed(result.exact) : "not run"),
-    ...missFacts(result ? missOf(result) : null),
+    el("div", { class: "pw-readout-node" }, ...nodeWords(view, node, isPick)),
+    el("div", {}, estimateFact(view, node, result)),
+    el("div", {}, ...exactFacts(view, node, result)),
   ];
 }
 
-function missFacts(miss: number | null): HTMLElement[] {
-  return miss === null ? [] : [fact("miss", unsigned(miss))];
+function nodeWords({ store }: View, node: Node, isPick: boolean): HTMLElement[] {
+  const study = store.study.value;
+  const at =
+    node.pos === null || !study ? "" : positionName(study, store.pair.value, node.pos);
+  const name = study ? nodeNickname(store.names.value, node, study) : "";
+  return [
+    ...(isPick ? [quiet("picked")] : []),
+    el("strong", {}, formatNode(node)),
+    ...(name ? [el("span", {}, `“${name}”`)] : []),
+    ...(at ? [quiet(`at ${at}`)] : []),
+  ];
+}
+
+function estimateFact(view: View, node: Node, result: Verified | undefined) {
+  const { store } = view;
+  const grid = store.grids.value.get(node.kind);
+  const estimate =
+    estimateOf(node, result, store.grids.value) ?? rowEstimate(view, node);
+  const label = grid?.isSigned === false ? "estimated size" : "estimate";
+  if (estimate === null) return fact(label, "none");
+  return fact(label, valueWords(estimate) + (grid ? gridSpread(grid, node) : ""));
+}
+
+/** That of a head at a position, where its row is here. */
+function rowEstimate({ store }: View, node: Node): number | null {
+  if (!isHeadKind(node.kind) || node.pos === null || node.src !== null) return null;
+  const whole = formatNode({ ...node, pos: null });
+  const key = rowKey({ node: whole, method: store.method.value });
+  const entry = store.rows.entries.value.get(key);
+  return entry?.state === "ready" ? (entry.answer.values[node.pos] ?? null) : null;
+}
+
+function gridSpread({ spread, rows, columns }: Grid, node: Node): string {
+  const cell = nodeCell(node);
+  if (!spread || !cell || cell.row >= rows || cell.column >= columns) return "";
+  const at = cell.row * columns + cell.column;
+  const [low, high, from, to] = [spread.low, spread.high, spread.from, spread.to].map(
+    (values) => values[at] ?? Number.NaN,
+  );
+  return spreadWords([from, to], [low, high]);
+}
+
+function exactFacts({ store }: View, node: Node, result: Verified | undefined) {
+  if (!result) return [fact("exact", "not run")];
+  const isSigned = store.grids.value.get(node.kind)?.isSigned ?? true;
+  const miss = missOf(result, isSigned);
+  const { interval, perPair } = result;
+  const range = [Math.min(...perPair), Math.max(...perPair)];
+  const spread = perPair.length > 1 ? spreadWords(interval ?? [], range) : "";
+  return [
+    fact("exact", signed(result.exact) + spread),
+    ...(miss === null ? [] : [fact("miss", unsigned(miss))]),
+  ];
+}
+
+type Numbers = readonly (number | undefined)[];
+
+/** " [0.240, 0.380], pairs −0.020 to +0.550": interval of the mean, then the range. */
+function spreadWords([from, to]: Numbers, range: Numbers): string {
+  const isKnown = (value: number | undefined): value is number =>
+    value !== undefined && !Number.isNaN(value);
+  const interval =
+    isKnown(from) && isKnown(to) ? ` [${unsigned(from)}, ${unsigned(to)}]` : "";
+  const known = range.filter(isKnown);
+  return interval + (known.length > 0 ? `, pairs ${rangeWords(known)}` : "");
 }
 
 function fact(label: string, value: string): HTMLElement {
-  return el("span", {}, el("span", { class: "pw-quiet" }, `${label} `), value);
-}
-
-function valueWords(value: number): string {
-  return Number.isNaN(value) ? "no value" : signed(value);
+  return el("span", {}, quiet(`${label} `), value);
 }

@@ -12,10 +12,12 @@ import { foldable } from "./foldable";
 import { headerView } from "./header";
 import { heatmapsView } from "./heatmaps";
 import { jobView } from "./job";
+import { neuronsView } from "./neurons";
 import { picksView } from "./picks";
 import { promptView } from "./prompt";
 import { rankingView } from "./ranking";
 import { readoutView } from "./readout";
+import { rowView } from "./row";
 import { scatterView } from "./scatter";
 import { verifyView } from "./verify";
 import type { MakeView, View } from "./view";
@@ -27,6 +29,8 @@ const VIEWS: readonly MakeView[] = [
   controlsView,
   readoutView,
   foldable("grids", "Effects", heatmapsView),
+  rowView,
+  neuronsView,
   foldable("scatter", "Estimate against exact", scatterView),
   foldable("ranking", "Ranking", rankingView),
   jobView,

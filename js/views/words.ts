@@ -43,6 +43,16 @@ export function rangeWords(values: readonly number[]): string {
   return `${signed(low)} to ${signed(high)}`;
 }
 
+/** A value that may be missing. */
+export function valueWords(value: number): string {
+  return Number.isNaN(value) ? "no value" : signed(value);
+}
+
+/** The label of a method of estimating; its name where the study does not know it. */
+export function methodLabel(study: Study | null, name: string): string {
+  return study?.methods.find((method) => method.name === name)?.label ?? name;
+}
+
 /** "1 pair", "8 pairs". */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;

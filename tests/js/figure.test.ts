@@ -40,11 +40,37 @@ function draw(shown: Shown, results: Record<string, Verified> = {}) {
   return makeFigure(GRIDS, new Map(Object.entries(results)), shown);
 }
 
-test("estimates: one scale for all facets, and NaN is missing", () => {
-  const { scale, facets } = draw("estimate", { "L1H0.z": verified(0.3) });
-  expect(scale).toBe(0.75);
+test("estimates: one scale for each line of facets, and NaN is missing", () => {
+  const { scales, facets } = draw("estimate", { "L1H0.z": verified(0.3) });
+  expect(scales.position).toBe(0.75);
+  expect(scales.head).toBeCloseTo(0.4);
   expect(facets.get("resid_pre")?.unknown[1]).toBe(0);
   expect([...(facets.get("z")?.verified ?? [])]).toEqual([0, 0, 1, 0]);
+});
+
+test.each(["estimate", "exact", "known", "miss"] as const)(
+  "%s: a large exact effect widens its own line in every mode",
+  (shown) => {
+    const { scales } = draw(shown, { "L0H1.z": verified(-2, 2) });
+    expect(scales.position).toBe(0.75);
+    expect(scales.head).toBe(shown === "miss" ? 4 : 2);
+  },
+);
+
+test("an effect that lies outside its grid, or is not finite, widens nothing", () => {
+  const results = { "L7H0.z": verified(9), "L0H0.z": verified(Number.NaN) };
+  const { scales, facets } = draw("known", results);
+  expect(scales.head).toBeCloseTo(0.4);
+  expect(facets.get("z")?.values[0]).toBeNaN();
+});
+
+test("a method without signs is judged by sizes, and says so", () => {
+  const [kind, signed] = grid("z", [0.1, 0.2, 0.3, 0.4]);
+  const grids = new Map([[kind, { ...signed, isSigned: false, method: "graddrop" }]]);
+  const results = new Map([["L0H1.z", verified(-0.5, 0.2)]]);
+  const facet = makeFigure(grids, results, "miss").facets.get("z");
+  expect(facet?.values[1]).toBeCloseTo(0.3);
+  expect(facet).toMatchObject({ isSigned: false, method: "graddrop" });
 });
 
 test("exact where known: estimates elsewhere, and the grid's own values stay", () => {
@@ -56,15 +82,11 @@ test("exact where known: estimates elsewhere, and the grid's own values stay", (
 });
 
 test("exact: what was not run is unknown, and colours keep their meaning", () => {
-  const { scale, facets } = draw("exact", { "L1.resid_pre@2": verified(-0.02) });
+  const { scales, facets } = draw("exact", { "L1.resid_pre@2": verified(-0.02) });
   const facet = facets.get("resid_pre");
   expect(facet?.values[5]).toBeCloseTo(-0.02);
   expect([...(facet?.unknown ?? [])]).toEqual([1, 1, 1, 1, 1, 0]);
-  expect(scale).toBe(0.75);
-});
-
-test("exact: a larger effect widens the scale", () => {
-  expect(draw("exact", { "L0H1.z": verified(2) }).scale).toBe(2);
+  expect(scales.position).toBe(0.75);
 });
 
 test("miss: has no sign, and is missing without an estimate", () => {
@@ -83,5 +105,8 @@ test("facets stand in one order whatever order the grids came in", () => {
 
 test("grids of zeros have a scale of zero", () => {
   const zeros = new Map([grid("z", [0, 0, 0, 0])]);
-  expect(makeFigure(zeros, new Map(), "estimate").scale).toBe(0);
+  expect(makeFigure(zeros, new Map(), "estimate").scales).toEqual({
+    position: 0,
+    head: 0,
+  });
 });

@@ -78,7 +78,7 @@ describe("the layout of facets", () => {
 
   test("flattens cells of deep models", () => {
     const deep = { rows: 100, columns: 8 };
-    expect(layoutFacets(1400, 2, deep, 34).cellHeight).toBe(10);
+    expect(layoutFacets(1400, 2, deep, 34).cellHeight).toBe(8);
   });
 
   test("survives a width of nothing", () => {

@@ -271,9 +271,12 @@ describe("two outputs of one widget", () => {
     const canvas = gridOf("z");
     canvas.dispatchEvent(new MouseEvent("click", at(canvas, 0, 7)));
     expect(second.querySelector('.pw-pick[data-node="L0H7.z"]')).not.toBeNull();
-    expect(find(".pw-readout", HTMLElement, second).textContent).not.toContain(
-      "L0H7.z",
+    canvas.dispatchEvent(new MouseEvent("pointermove", at(canvas, 1, 6)));
+    const [ours, theirs] = [place, second].map(
+      (output) => find(".pw-readout", HTMLElement, output).textContent,
     );
+    expect(ours).toContain("L1H6.z");
+    expect(theirs).not.toContain("L1H6.z");
   });
 
   test("end apart, and leave nothing behind", () => {

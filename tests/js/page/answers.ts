@@ -2,6 +2,7 @@
 
 import type { FixtureHost } from "../../../js/host/fixture";
 import { MESSAGE_KINDS } from "../../../js/host/messages";
+import { parseNode } from "../../../js/state/node";
 import { HEADS, NO_JOB, seeded } from "./data";
 
 const PATCH_MS = 900;
@@ -13,7 +14,8 @@ export function playKernel(host: FixtureHost, size: number): void {
   const send = host.send;
   host.send = (content) => {
     send(content);
-    setTimeout(() => host.deliver(...answer(content, size)), REPLY_MS);
+    const method = String(host.get("method"));
+    setTimeout(() => host.deliver(...answer(content, size, method)), REPLY_MS);
   };
   let job = 0;
   host.onChange(
@@ -26,7 +28,11 @@ export function playKernel(host: FixtureHost, size: number): void {
   );
 }
 
-function answer(request: Request, size: number): [unknown, ArrayBufferView[]] {
+function answer(
+  request: Request,
+  size: number,
+  method: string,
+): [unknown, ArrayBufferView[]] {
   const reply = { kind: MESSAGE_KINDS.reply, id: request.id, error: null };
   if (request.kind === MESSAGE_KINDS.costGet) {
     const patches = request.what === "top" ? Number(request.top) : 40;
@@ -34,6 +40,14 @@ function answer(request: Request, size: number): [unknown, ArrayBufferView[]] {
     return [{ ...reply, ok: true, payload: { patches, words } }, []];
   }
   if (request.kind === MESSAGE_KINDS.diagnosisGet) return [diagnosis(request), []];
+  if (request.kind === MESSAGE_KINDS.rowGet) {
+    const { payload, values } = rowAnswer(String(request.node), size, method);
+    return [{ ...reply, ok: true, payload }, [values]];
+  }
+  if (request.kind === MESSAGE_KINDS.neuronsGet) {
+    const { payload, values } = neuronsAnswer(request, size, method);
+    return [{ ...reply, ok: true, payload }, [values]];
+  }
   const nodes = (request.nodes ?? []) as string[]; // sent by this page, whose type it is
   if (request.kind === MESSAGE_KINDS.circuitsvisGet) {
     const html = `<!doctype html><title>-</title><p>As in CircuitsVis: ${nodes.length} heads.`;
@@ -103,6 +117,33 @@ function diagnosis({ id, node }: Request): object {
   return { ...reply, ok: true, error: null, payload };
 }
 
+/** Most of a head's effect at END, some at S2. */
+function rowAnswer(name: string, size: number, method: string) {
+  const node = parseNode(name);
+  const noise = seeded(name.length + 31 * (node?.layer ?? 0) + 7 * (node?.head ?? 0));
+  const values = Float32Array.from({ length: size }, (_, pos) => {
+    const small = 0.04 * (noise() - 0.5);
+    if (pos === size - 1) return 0.25 + small;
+    return pos === 10 ? -0.06 + small : small / 4;
+  });
+  const { kind, layer, head } = node ?? {};
+  return { payload: { kind, layer, head, method, size }, values };
+}
+
+function neuronsAnswer(request: Request, size: number, method: string) {
+  const layer = request.layer as number | null; // sent by this page, whose type it is
+  const top = Number(request.top);
+  const noise = seeded(11);
+  const names = Array.from({ length: top }, (_, rank) => {
+    const pos = noise() < 0.5 ? size - 1 : Math.floor(noise() * size);
+    return `L${layer ?? rank % 5}.neuron@${pos}#${Math.floor(noise() * 2048)}`;
+  });
+  const values = Float32Array.from(names, (_, rank) => {
+    return ((rank % 3 === 1 ? -1 : 1) * 0.12) / (1 + rank / 4);
+  });
+  return { payload: { method, names, total: 5 * size * 2048, layers: 5 }, values };
+}
+
 /** Causal rows that sum to one, with one source that stands out for late rows. */
 function triangle({ layer, head }: Head, size: number, source: number): number[] {
   const noise = seeded(layer * HEADS + head + source);
@@ -139,7 +180,8 @@ function patch(host: FixtureHost, id: number): void {
       const exact = noise() - 0.4;
       const perPair = Array.from({ length: 8 }, () => exact + 0.2 * (noise() - 0.5));
       const halves = [exact * 0.6, exact * 0.4];
-      const rest = { raw: exact * 7.26, per_pair: perPair, halves };
+      const interval = [exact - 0.04, exact + 0.04];
+      const rest = { raw: exact * 7.26, per_pair: perPair, halves, interval };
       return [name, { estimate: exact * 1.2, exact, ...rest }];
     });
     host.receive("verified", { ...known, ...Object.fromEntries(results) });

@@ -242,6 +242,45 @@ function unverified(): Traits {
   };
 }
 
+/** GradDrop for the heads, of sizes only; AtP where it does not give the kind. */
+function mixed(): Traits {
+  const heads = ["z", "q", "k", "v"].map((kind, index) => {
+    const [[key, entry] = []] = Object.entries(
+      grid(
+        kind,
+        ["layer", "head"],
+        [5, 8],
+        (row, column) =>
+          Math.abs(Math.sin((row + 1) * (column + 2) * (index + 1))) ** 4,
+      ),
+    );
+    return { [`${key}`]: { ...entry, method: "graddrop", signed: false } };
+  });
+  const grids = Object.assign({}, TRAITS.grids, ...heads);
+  return { ...TRAITS, grids, method: "graddrop" };
+}
+
+/** A hundred layers; beside it, a single one. */
+function layers(count: number): () => Traits {
+  return () => {
+    const wave = (row: number, column: number) =>
+      Math.sin((row + 5) / 9) * Math.cos(column);
+    const verified = { "L0H2.z": Object(TRAITS.verified)["L4H0.z"] };
+    return {
+      ...TRAITS,
+      study: { ...STUDY, n_layers: count },
+      grids: {
+        ...grid("resid_pre", ["layer", "pos"], [count, 15], wave),
+        ...grid("mlp_out", ["layer", "pos"], [count, 15], wave),
+        ...grid("z", ["layer", "head"], [count, 8], wave),
+        ...grid("q", ["layer", "head"], [count, 8], wave),
+      },
+      verified,
+      selection: ["L0H2.z"],
+    };
+  };
+}
+
 export const CASES: Record<string, () => Traits> = {
   usual,
   running: () => ({
@@ -258,6 +297,10 @@ export const CASES: Record<string, () => Traits> = {
   }),
   exact: () => ({ ...TRAITS, shown: "exact", pair: 1 }),
   miss: () => ({ ...TRAITS, shown: "miss" }),
+  known: () => ({ ...TRAITS, shown: "known" }),
+  mixed,
+  deep: layers(100),
+  flat: layers(1),
   tokens: oddTokens,
   tiny,
   oneToken,

@@ -1,0 +1,238 @@
+/** The neurons of largest estimated effect, asked for when the list is opened. */
+
+import {
+  computed,
+  signal as makeSignal,
+  type ReadonlySignal,
+  type Signal,
+} from "@preact/signals-core";
+import { colourAt, css } from "../draw/colour";
+import { button, el, keyed, react, setAttributes } from "../draw/dom";
+import { signed } from "../draw/number";
+import type { Asked } from "../state/asked";
+import { largest } from "../state/figure";
+import {
+  type NeuronList,
+  type NeuronQuestion,
+  neuronKey,
+  parseNeuron,
+} from "../state/neurons";
+import { pick } from "../state/selection";
+import { positionName } from "../state/tokens";
+import { isAdding } from "./drag";
+import { fold } from "./fold";
+import type { View } from "./view";
+import { counted, methodLabel, valueWords } from "./words";
+
+const FIRST = 20;
+const MOST = 320;
+
+type Answer = ReadonlySignal<Asked<NeuronList> | undefined>;
+/** The list on screen: the last one that came, while the next is on its way. */
+type Shown = ReadonlySignal<NeuronList | null>;
+
+export const neuronsView = (view: View): HTMLElement => {
+  const { store, signal } = view;
+  const { section, title, body, isOpen } = fold(view, "pw-neurons", "grids");
+  title.textContent = "Neurons of largest effect";
+  const top = makeSignal(FIRST);
+  const layer = makeSignal<number | null>(null);
+  const question = computed<NeuronQuestion>(() => ({
+    top: top.value,
+    layer: layer.value,
+    method: store.method.value,
+  }));
+  const answer = computed(() =>
+    store.neurons.entries.value.get(neuronKey(question.value)),
+  );
+  const list = lastReady(view, answer);
+  react(signal, () => {
+    section.hidden = store.study.value === null;
+    store.neurons.entries.value; // read: a new study takes the lists away
+    if (isOpen.value && store.study.value) store.neurons.want(question.value);
+  });
+  body.append(
+    el("div", { class: "pw-line-head" }, layerChoice(view, layer), count(view, list)),
+    table(view, list),
+    foot(view, question, answer, list, top),
+  );
+  return section;
+};
+
+function lastReady({ store, signal }: View, answer: Answer): Shown {
+  const list = makeSignal<NeuronList | null>(null);
+  react(signal, () => {
+    store.study.value; // read: the neurons of another study are void
+    list.value = null;
+  });
+  react(signal, () => {
+    if (answer.value?.state === "ready") list.value = answer.value.answer;
+  });
+  return list;
+}
+
+function layerChoice(
+  { store, signal }: View,
+  layer: Signal<number | null>,
+): HTMLElement {
+  const choice = el("select", { class: "pw-select", "aria-label": "Layer" });
+  const onChange = () => {
+    layer.value = choice.value === "" ? null : Number(choice.value);
+  };
+  choice.addEventListener("change", onChange, { signal });
+  react(signal, () => {
+    const layers = store.study.value?.layers ?? 0;
+    const options = Array.from({ length: layers }, (_, index) =>
+      el("option", { value: index }, `layer ${index}`),
+    );
+    choice.replaceChildren(el("option", { value: "" }, "all layers"), ...options);
+    layer.value = null;
+  });
+  return choice;
+}
+
+function count({ store, signal }: View, list: Shown): HTMLElement {
+  const words = el("span", { class: "pw-quiet" });
+  react(signal, () => {
+    const now = list.value;
+    words.textContent = now
+      ? `the first ${now.names.length} of ${now.total.toLocaleString("en")}, ` +
+        `estimated by ${methodLabel(store.study.value, now.method)}`
+      : "";
+  });
+  return words;
+}
+
+function table(view: View, list: Shown): HTMLElement {
+  const { signal } = view;
+  const body = el("tbody");
+  const rows = keyed(
+    body,
+    (name, life) => neuronRow({ ...view, signal: life }, name, list),
+    signal,
+  );
+  const headings = ["", "neuron", "at", "estimate", "exact"].map((text) =>
+    el("th", { scope: "col", class: "pw-column" }, text),
+  );
+  const head = el("thead", {}, el("tr", {}, ...headings));
+  const element = el("table", { class: "pw-table" }, head, body);
+  react(signal, () => {
+    element.hidden = list.value === null;
+    rows([...new Set(list.value?.names)]);
+  });
+  return element;
+}
+
+function neuronRow(view: View, name: string, list: Shown): HTMLElement {
+  const { store, signal } = view;
+  const rank = el("td", { class: "pw-value pw-quiet" });
+  const estimate = el("td", { class: "pw-value" });
+  const exact = el("td", { class: "pw-value pw-exact" });
+  const row = el(
+    "tr",
+    { class: "pw-neuron", "data-node": name },
+    rank,
+    el("td", { class: "pw-value pw-neuron-name" }, pickButton(view, name)),
+    tokenCell(view, name),
+    estimate,
+    exact,
+  );
+  react(signal, () => {
+    const index = list.value?.names.indexOf(name) ?? -1;
+    const value = list.value?.estimates[index] ?? Number.NaN;
+    rank.textContent = `${index + 1}`;
+    estimate.replaceChildren(valueWords(value), effectBar(view, value, list.value));
+    setAttributes(estimate, { "data-value": value });
+  });
+  react(signal, () => {
+    const result = store.verified.value.get(name);
+    exact.textContent = result ? signed(result.exact) : "";
+    setAttributes(exact, { "data-value": result?.exact ?? false });
+  });
+  linkHover(view, name, row);
+  return row;
+}
+
+/** Long prompts have the same token often: its number is with it. */
+function tokenCell({ store, signal }: View, name: string): HTMLElement {
+  const cell = el("td", { class: "pw-value pw-quiet" });
+  react(signal, () => {
+    const study = store.study.value;
+    const at = parseNeuron(name);
+    cell.textContent = study && at ? positionName(study, store.pair.value, at.pos) : "";
+  });
+  return cell;
+}
+
+function pickButton({ store, signal }: View, name: string): HTMLElement {
+  const choose = button(name, () => {}, signal);
+  choose.classList.add("pw-plain");
+  const onClick = (event: MouseEvent) => {
+    const mode = isAdding(event) ? "toggle" : "only";
+    store.set("selection", pick(store.selection.peek(), name, mode));
+  };
+  choose.addEventListener("click", onClick, { signal });
+  react(signal, () => {
+    choose.setAttribute("aria-pressed", `${store.selection.value.includes(name)}`);
+  });
+  return choose;
+}
+
+/** As long as the effect is large beside the largest of the list. */
+function effectBar({ theme }: View, value: number, list: NeuronList | null) {
+  const most = largest(list?.estimates ?? []);
+  const share = most > 0 && Number.isFinite(value) ? value / most : 0;
+  const bar = el("span", { class: "pw-effect-bar", "aria-hidden": "true" });
+  bar.style.width = `${Math.abs(share) * 60}px`;
+  bar.style.marginInlineEnd = `${(1 - Math.abs(share)) * 60}px`;
+  bar.style.background = css(
+    colourAt(theme.value.palette.diverging, Math.sign(share) * 0.6),
+  );
+  return bar;
+}
+
+function linkHover({ ui, signal }: View, name: string, row: HTMLElement): void {
+  const at = parseNeuron(name);
+  if (!at) return;
+  const { layer, pos } = at;
+  const enter = () => {
+    ui.hover.value = { node: null, layer, heads: null, pos, src: null };
+  };
+  const leave = () => {
+    ui.hover.value = null;
+  };
+  row.addEventListener("pointerenter", enter, { signal });
+  row.addEventListener("pointerleave", leave, { signal });
+}
+
+function foot(
+  { store, signal }: View,
+  question: ReadonlySignal<NeuronQuestion>,
+  answer: Answer,
+  list: Shown,
+  top: Signal<number>,
+): HTMLElement {
+  const line = el("div", { class: "pw-neurons-foot", "aria-live": "polite" });
+  const more = button(
+    "more",
+    () => {
+      top.value = Math.min(MOST, top.peek() * 2);
+    },
+    signal,
+  );
+  const again = button("try again", () => store.neurons.retry(question.peek()), signal);
+  react(signal, () => {
+    const now = answer.value;
+    const hasMore = (list.value?.total ?? 0) > top.value && top.value < MOST;
+    line.replaceChildren();
+    if (!now || now.state === "loading") {
+      line.append(el("span", { class: "pw-quiet" }, "Waiting for the kernel."));
+    } else if (now.state === "failed") {
+      const text = `No neurons: ${now.message}. `;
+      line.append(el("span", { class: "pw-error" }, text), again);
+    } else if (now.answer.names.length === 0) {
+      line.append(el("span", { class: "pw-quiet" }, `${counted(0, "neuron")}.`));
+    } else if (hasMore) line.append(more);
+  });
+  return line;
+}

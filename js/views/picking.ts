@@ -1,0 +1,132 @@
+/** Picks from a canvas of cells, each of which is a node. */
+
+import { computed, type ReadonlySignal } from "@preact/signals-core";
+import { type CellRect, cellCount, cellsIn } from "../draw/geometry";
+import type { Plot } from "../draw/plot";
+import { namedHead, nodeNickname } from "../state/names";
+import { formatNode, isHeadKind, type Node, parseNode } from "../state/node";
+import { nodePlace } from "../state/place";
+import { estimateOf } from "../state/results";
+import { MAX_DRAGGED, pick, pickMany } from "../state/selection";
+import { type CellActions, listenToCells } from "./cells";
+import type { View } from "./view";
+import { counted, valueWords } from "./words";
+
+export interface NodeCells {
+  /** Rows and columns now. */
+  shape: ReadonlySignal<{ rows: number; columns: number } | undefined>;
+  nodeAt(row: number, column: number): Node | null;
+  /** What is estimated there, where the grids do not tell. */
+  estimateAt?(row: number, column: number): number | null;
+}
+
+/** Hover, picks, rectangles, names: what every matrix of nodes can do. */
+export function listenToNodes(view: View, cells: NodeCells, plot: Plot): void {
+  const { store, ui, signal } = view;
+  const { nodeAt } = cells;
+  let last = "";
+
+  const actions: CellActions = {
+    shape: () => cells.shape.peek() ?? { rows: 0, columns: 0 },
+    hover(cell) {
+      const study = store.study.peek();
+      const node = cell && nodeAt(cell.row, cell.column);
+      const name = node ? formatNode(node) : "";
+      if (name === last && (name === "" || ui.hover.peek() !== null)) return;
+      last = name;
+      ui.hover.value = node && study ? nodePlace(node, study) : null;
+      const estimate = cell && cells.estimateAt?.(cell.row, cell.column);
+      plot.tip(cell, node ? tipText(view, node, estimate) : undefined);
+    },
+    pick(cell, mode) {
+      const node = nodeAt(cell.row, cell.column);
+      ui.refusal.value = "";
+      if (!node) return;
+      store.set("selection", pick(store.selection.peek(), formatNode(node), mode));
+    },
+    clear() {
+      ui.refusal.value = "";
+      store.set("selection", []);
+    },
+    outline(rect) {
+      const count = rect ? cellCount(rect) : 0;
+      plot.outline(rect, counted(count, "cell"), count > MAX_DRAGGED);
+      if (rect) plot.tip(null);
+    },
+    pickAll(rect, mode) {
+      ui.refusal.value = refusal(rect);
+      if (ui.refusal.peek()) return;
+      const nodes = [...cellsIn(rect)].map(({ row, column }) => nodeAt(row, column));
+      const names = nodes.filter((node) => node !== null).map(formatNode);
+      store.set("selection", pickMany(store.selection.peek(), names, mode));
+    },
+    reveal: ({ column }) => plot.reveal(column),
+    rename({ row, column }) {
+      const node = nodeAt(row, column);
+      const study = store.study.peek();
+      const head = node && study && namedHead(node, study);
+      if (!head) return;
+      const { left, top, width, height } = plot.canvas.getBoundingClientRect();
+      const { rows, columns } = actions.shape();
+      ui.naming.value = {
+        head,
+        left: left + (column / columns) * width,
+        top: top + ((row + 1) / rows) * height,
+        from: plot.canvas,
+      };
+    },
+    ask({ row, column }) {
+      const node = nodeAt(row, column);
+      if (node && isHeadKind(node.kind)) ui.asked.value = node;
+    },
+  };
+  listenToCells(plot.canvas, actions, signal);
+  // A plot that is taken away under the pointer is not told that the pointer left.
+  signal.addEventListener("abort", () => last && actions.hover(null), { once: true });
+}
+
+function refusal(rect: CellRect): string {
+  const count = cellCount(rect);
+  if (count <= MAX_DRAGGED) return "";
+  return (
+    `${counted(count, "cell")}: more than ${MAX_DRAGGED} are not picked at once, ` +
+    "since each is an exact patch. Draw a smaller rectangle."
+  );
+}
+
+function tipText(
+  { store }: View,
+  node: Node,
+  known: number | null | undefined,
+): [title: string, rest: string] {
+  const name = formatNode(node);
+  const study = store.study.peek();
+  const nickname = study ? nodeNickname(store.names.peek(), node, study) : "";
+  const result = store.verified.peek().get(name);
+  const estimate = known ?? estimateOf(node, result, store.grids.peek());
+  const rest = [
+    ...(nickname ? [`“${nickname}”`] : []),
+    ...(estimate === null ? [] : [`estimate ${valueWords(estimate)}`]),
+    ...(result ? [`exact ${valueWords(result.exact)}`] : []),
+  ];
+  return [name, rest.join(" · ")];
+}
+
+/** Indices of the picked among some nodes: the same list while they are the same. */
+export function pickedAmong(
+  { store }: View,
+  indexOf: (node: Node) => number | null,
+): ReadonlySignal<readonly number[]> {
+  let last: readonly number[] = [];
+  return computed(() => {
+    const found = store.selection.value.flatMap((name) => {
+      const node = parseNode(name);
+      const index = node && indexOf(node);
+      return index === null ? [] : [index];
+    });
+    const isSame =
+      found.length === last.length && found.every((one, at) => one === last[at]);
+    if (!isSame) last = found; // or every facet would be painted at every pick
+    return last;
+  });
+}
