@@ -2,11 +2,15 @@
 import { describe, expect, test } from "vitest";
 import {
   cellAt,
+  cellCount,
+  cellsIn,
   FACET_GAP,
   labelStep,
   layoutFacets,
   movedCell,
+  nearestCell,
   niceTicks,
+  rectBetween,
 } from "../../js/draw/geometry";
 
 const shape = { rows: 5, columns: 8 };
@@ -76,6 +80,19 @@ describe("the layout of facets", () => {
     expect(cellWidth * 2000).toBeLessThanOrEqual(8000);
   });
 
+  test("squeezes a long prompt into the width when that is asked for", () => {
+    const long = { rows: 5, columns: 400 };
+    const { cellWidth } = layoutFacets(600, 3, long, 34, true);
+    expect(cellWidth * 400).toBeLessThanOrEqual(600 - 34);
+    expect(layoutFacets(900, 1, wide, 34, true)).toEqual(
+      layoutFacets(900, 1, wide, 34),
+    );
+  });
+
+  test("sets wide facets of big models side by side", () => {
+    expect(layoutFacets(1400, 5, { rows: 48, columns: 64 }, 30).perLine).toBe(2);
+  });
+
   test("flattens cells of deep models", () => {
     const deep = { rows: 100, columns: 8 };
     expect(layoutFacets(1400, 2, deep, 34).cellHeight).toBe(8);
@@ -103,4 +120,29 @@ test.each([
   for (const [index, tick] of ticks.entries()) {
     expect(tick).toBeCloseTo(expected[index] ?? Number.NaN);
   }
+});
+
+describe("a rectangle of cells", () => {
+  test("has its corners inside, in whatever order they came", () => {
+    const rect = rectBetween({ row: 3, column: 1 }, { row: 1, column: 2 });
+    expect(rect).toEqual({ rows: [1, 4], columns: [1, 3] });
+    expect(cellCount(rect)).toBe(6);
+    const cells = [...cellsIn(rect)];
+    expect(cells).toHaveLength(6);
+    expect(cells[0]).toEqual({ row: 1, column: 1 });
+    expect(cells.at(-1)).toEqual({ row: 3, column: 2 });
+  });
+
+  test("of one cell is that cell", () => {
+    const cell = { row: 2, column: 5 };
+    expect([...cellsIn(rectBetween(cell, cell))]).toEqual([cell]);
+  });
+
+  test.each([
+    [-50, -50, { row: 0, column: 0 }],
+    [50, 25, { row: 2, column: 2 }],
+    [999, 999, { row: 4, column: 7 }],
+  ])("ends at the cell nearest to %d, %d", (x, y, expected) => {
+    expect(nearestCell(x, y, size, shape)).toEqual(expected);
+  });
 });

@@ -1,7 +1,7 @@
 // @vitest-environment node
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
-import { pick } from "../../js/state/selection";
+import { pick, pickMany } from "../../js/state/selection";
 import { createStore, type Store } from "../../js/state/store";
 import { grid, NO_JOB, STUDY, TRAITS } from "./page/data";
 import { settle } from "./support";
@@ -27,6 +27,11 @@ test("picking: only, and toggled", () => {
   expect(pick(["a", "b"], "c", "only")).toEqual(["c"]);
   expect(pick(["a", "b"], "c", "toggle")).toEqual(["a", "b", "c"]);
   expect(pick(["a", "b"], "a", "toggle")).toEqual(["b"]);
+});
+
+test("picking many: instead of the others, or added to them, each once", () => {
+  expect(pickMany(["a", "b"], ["c", "d"], "only")).toEqual(["c", "d"]);
+  expect(pickMany(["a", "b"], ["b", "c"], "toggle")).toEqual(["a", "b", "c"]);
 });
 
 describe("the selection", () => {
