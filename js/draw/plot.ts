@@ -72,7 +72,7 @@ export function createPlot(): Plot {
     element.style.width = `${left + width}px`;
     element.style.height = `${height + bottom + extra}px`;
     scroller.style.left = `${left}px`;
-    scroller.classList.toggle("pw-wide", isWide);
+    scroller.classList.toggle("pw-scrolls", isWide);
     axesParts.still.style.left = `${left}px`;
     setSize(cells, width, height);
     drawAxes(axesParts, axes);

@@ -19,7 +19,12 @@ const GAP = 7;
 export function createTip(): Tip {
   const title = el("strong");
   const rest = el("span");
-  const element = el("div", { class: "pw-tip", "aria-hidden": "true" }, title, rest);
+  const element = el(
+    "div",
+    { class: "pw-cell-tip", "aria-hidden": "true" },
+    title,
+    rest,
+  );
   element.hidden = true;
   return {
     element,

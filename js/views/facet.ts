@@ -81,7 +81,7 @@ function caption(
 }
 
 function note(text: string, title: string): HTMLElement {
-  return el("span", { class: "pw-note", title }, text);
+  return el("span", { class: "pw-facet-note", title }, text);
 }
 
 /** Room left of a facet's cells; the same for all facets of a study. */
@@ -137,7 +137,7 @@ function drawFacet(
     "data-rows": facet.rows,
     "data-cols": facet.columns,
     "data-drawn": isDrawn && shown,
-    "aria-label": describe(facet, shown),
+    "aria-label": describe(facet, shown, methodLabel(study, facet.method)),
   });
 }
 
@@ -154,12 +154,14 @@ function facetAxes(study: Study, facet: Facet, frame: FacetFrame, pair: number):
   };
 }
 
-function describe({ kind, rows, columns }: Facet, shown: Shown): string {
+function describe(facet: Facet, shown: Shown, method: string): string {
+  const { kind, rows, columns, isSigned } = facet;
   const across = counted(columns, isHeadKind(kind) ? "head" : "position");
   const size = `${counted(rows, "layer")} by ${across}`;
+  const source = `Estimates by ${method}${isSigned ? "" : ", sizes only"}.`;
   const keys = "Arrow keys move, with Shift they draw a rectangle, Enter picks.";
   const more = isHeadKind(kind) ? " F2 names the head, R shows its positions." : "";
-  return `${KIND_TITLES[kind]}, ${shown}: ${size}. ${keys}${more}`;
+  return `${KIND_TITLES[kind]}, ${shown}: ${size}. ${source} ${keys}${more}`;
 }
 
 function indexIn(node: Node, facet: Facet | undefined): number | null {

@@ -20,7 +20,7 @@ import {
 import { pick } from "../state/selection";
 import { positionName } from "../state/tokens";
 import { isAdding } from "./drag";
-import { fold } from "./fold";
+import { lazy } from "./lazy";
 import type { View } from "./view";
 import { counted, methodLabel, valueWords } from "./words";
 
@@ -33,7 +33,7 @@ type Shown = ReadonlySignal<NeuronList | null>;
 
 export const neuronsView = (view: View): HTMLElement => {
   const { store, signal } = view;
-  const { section, title, body, isOpen } = fold(view, "pw-neurons", "grids");
+  const { section, title, body, isOpen } = lazy(view, "pw-neurons", "grids");
   title.textContent = "Neurons of largest effect";
   const top = makeSignal(FIRST);
   const layer = makeSignal<number | null>(null);

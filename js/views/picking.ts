@@ -1,13 +1,14 @@
 /** Picks from a canvas of cells, each of which is a node. */
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { type CellRect, cellCount, cellsIn } from "../draw/geometry";
+import { type Cell, type CellRect, cellCount, cellsIn } from "../draw/geometry";
 import type { Plot } from "../draw/plot";
 import { namedHead, nodeNickname } from "../state/names";
 import { formatNode, isHeadKind, type Node, parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
 import { estimateOf } from "../state/results";
-import { MAX_DRAGGED, pick, pickMany } from "../state/selection";
+import { MAX_DRAGGED, type PickMode, pick, pickMany } from "../state/selection";
+import type { Naming } from "../state/ui";
 import { type CellActions, listenToCells } from "./cells";
 import type { View } from "./view";
 import { counted, valueWords } from "./words";
@@ -22,72 +23,95 @@ export interface NodeCells {
 
 /** Hover, picks, rectangles, names: what every matrix of nodes can do. */
 export function listenToNodes(view: View, cells: NodeCells, plot: Plot): void {
-  const { store, ui, signal } = view;
-  const { nodeAt } = cells;
-  let last = "";
-
+  const { ui, signal } = view;
+  const shape = () => cells.shape.peek() ?? { rows: 0, columns: 0 };
+  const hover = hoverActions(view, cells, plot);
   const actions: CellActions = {
-    shape: () => cells.shape.peek() ?? { rows: 0, columns: 0 },
-    hover(cell) {
-      const study = store.study.peek();
-      const node = cell && nodeAt(cell.row, cell.column);
-      const name = node ? formatNode(node) : "";
-      if (name === last && (name === "" || ui.hover.peek() !== null)) return;
-      last = name;
-      ui.hover.value = node && study ? nodePlace(node, study) : null;
-      const estimate = cell && cells.estimateAt?.(cell.row, cell.column);
-      plot.tip(cell, node ? tipText(view, node, estimate) : undefined);
-    },
-    pick(cell, mode) {
-      const node = nodeAt(cell.row, cell.column);
-      ui.refusal.value = "";
-      if (!node) return;
-      store.set("selection", pick(store.selection.peek(), formatNode(node), mode));
-    },
-    clear() {
-      ui.refusal.value = "";
-      store.set("selection", []);
-    },
-    outline(rect) {
-      const count = rect ? cellCount(rect) : 0;
-      plot.outline(rect, counted(count, "cell"), count > MAX_DRAGGED);
-      if (rect) plot.tip(null);
-    },
-    pickAll(rect, mode) {
-      ui.refusal.value = refusal(rect);
-      if (ui.refusal.peek()) return;
-      const nodes = [...cellsIn(rect)].map(({ row, column }) => nodeAt(row, column));
-      const names = nodes.filter((node) => node !== null).map(formatNode);
-      store.set("selection", pickMany(store.selection.peek(), names, mode));
-    },
+    ...hover,
+    ...pickActions(view, cells),
+    shape,
     reveal: ({ column }) => plot.reveal(column),
-    rename({ row, column }) {
-      const node = nodeAt(row, column);
-      const study = store.study.peek();
-      const head = node && study && namedHead(node, study);
-      if (!head) return;
-      const { left, top, width, height } = plot.canvas.getBoundingClientRect();
-      const { rows, columns } = actions.shape();
-      ui.naming.value = {
-        head,
-        left: left + (column / columns) * width,
-        top: top + ((row + 1) / rows) * height,
-        from: plot.canvas,
-      };
+    rename(cell) {
+      const naming = namingAt(view, cells, cell, plot.canvas);
+      if (naming) ui.naming.value = naming;
     },
     ask({ row, column }) {
-      const node = nodeAt(row, column);
+      const node = cells.nodeAt(row, column);
       if (node && isHeadKind(node.kind)) ui.asked.value = node;
     },
   };
   listenToCells(plot.canvas, actions, signal);
-  // A plot that is taken away under the pointer is not told that the pointer left.
-  signal.addEventListener("abort", () => last && actions.hover(null), { once: true });
 }
 
-function refusal(rect: CellRect): string {
-  const count = cellCount(rect);
-  if (count <= MAX_DRAGGED) return "";
+/** The pointer, and a rectangle that follows it. */
+function hoverActions(view: View, { nodeAt, estimateAt }: NodeCells, plot: Plot) {
+  const { store, ui, signal } = view;
+  let last = "";
+  const hover = (cell: Cell | null) => {
+    const study = store.study.peek();
+    const node = cell && nodeAt(cell.row, cell.column);
+    const name = node ? formatNode(node) : "";
+    if (name === last && (name === "" || ui.hover.peek() !== null)) return;
+    last = name;
+    ui.hover.value = node && study ? nodePlace(node, study) : null;
+    const estimate = cell && estimateAt?.(cell.row, cell.column);
+    plot.tip(cell, node ? tipText(view, node, estimate) : undefined);
+  };
+  const outline = (rect: CellRect | null) => {
+    const count = rect ? cellCount(rect) : 0;
+    plot.outline(rect, counted(count, "cell"), count > MAX_DRAGGED);
+    if (rect) plot.tip(null);
+  };
+  // A plot that is taken away under the pointer is not told that the pointer left.
+  signal.addEventListener("abort", () => hover(null), { once: true });
+  return { hover, outline };
+}
+
+function pickActions({ store, ui }: View, { nodeAt }: NodeCells) {
+  const select = (change: (selection: readonly string[]) => readonly string[]) => {
+    ui.refusal.value = "";
+    store.set("selection", change(store.selection.peek()));
+  };
+  return {
+    pick(cell: Cell, mode: PickMode) {
+      const node = nodeAt(cell.row, cell.column);
+      if (node) select((selection) => pick(selection, formatNode(node), mode));
+    },
+    pickAll(rect: CellRect, mode: PickMode) {
+      if (cellCount(rect) > MAX_DRAGGED) {
+        ui.refusal.value = refusal(cellCount(rect));
+        return;
+      }
+      const nodes = [...cellsIn(rect)].map(({ row, column }) => nodeAt(row, column));
+      const names = nodes.filter((node) => node !== null).map(formatNode);
+      select((selection) => pickMany(selection, names, mode));
+    },
+    clear: () => select(() => []),
+  };
+}
+
+/** Where a head's name is written: at the lower left of its cell. */
+function namingAt(
+  { store }: View,
+  { nodeAt, shape }: NodeCells,
+  { row, column }: Cell,
+  from: HTMLElement,
+): Naming | null {
+  const node = nodeAt(row, column);
+  const study = store.study.peek();
+  const head = node && study && namedHead(node, study);
+  if (!head) return null;
+  const { left, top, width, height } = from.getBoundingClientRect();
+  const { rows, columns } = shape.peek() ?? { rows: 1, columns: 1 };
+  return {
+    head,
+    left: left + (column / columns) * width,
+    top: top + ((row + 1) / rows) * height,
+    from,
+  };
+}
+
+function refusal(count: number): string {
   return (
     `${counted(count, "cell")}: more than ${MAX_DRAGGED} are not picked at once, ` +
     "since each is an exact patch. Draw a smaller rectangle."

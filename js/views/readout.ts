@@ -4,6 +4,7 @@ import { button, el, react } from "../draw/dom";
 import { signed, unsigned } from "../draw/number";
 import { missOf } from "../state/figure";
 import { namedHead, nodeNickname } from "../state/names";
+import { parseNeuron } from "../state/neurons";
 import { formatNode, isHeadKind, type Node, nodeCell, parseNode } from "../state/node";
 import { estimateOf, type Grid, type Verified } from "../state/results";
 import { rowKey } from "../state/rows";
@@ -33,9 +34,9 @@ export const readoutView: MakeView = (view) => {
   react(signal, () => {
     const node = ui.hover.value?.node ?? null;
     const picks = store.selection.value;
-    const last = picks.length > 0 ? parseNode(picks.at(-1) ?? "") : null;
-    const shown = node ?? (ui.hover.value ? null : last);
-    live.replaceChildren(...(shown ? nodeFacts(view, shown, !node) : [hint()]));
+    const last = ui.hover.value ? undefined : picks.at(-1);
+    const name = node ? formatNode(node) : last;
+    live.replaceChildren(...(name ? nodeFacts(view, name, !node) : [hint()]));
   });
   react(signal, () => {
     const picks = store.selection.value;
@@ -76,32 +77,37 @@ function nameButton({ store, ui, signal }: View, node: Node): HTMLElement[] {
   return [rename];
 }
 
-function nodeFacts(view: View, node: Node, isPick: boolean): HTMLElement[] {
-  const { store } = view;
-  const result = store.verified.value.get(formatNode(node));
+function nodeFacts(view: View, name: string, isPick: boolean): HTMLElement[] {
+  const result = view.store.verified.value.get(name);
+  const node = parseNode(name);
   return [
-    el("div", { class: "pw-readout-node" }, ...nodeWords(view, node, isPick)),
+    el("div", { class: "pw-readout-node" }, ...nodeWords(view, name, isPick)),
     el("div", {}, estimateFact(view, node, result)),
     el("div", {}, ...exactFacts(view, node, result)),
   ];
 }
 
-function nodeWords({ store }: View, node: Node, isPick: boolean): HTMLElement[] {
+function nodeWords({ store }: View, name: string, isPick: boolean): HTMLElement[] {
   const study = store.study.value;
-  const at =
-    node.pos === null || !study ? "" : positionName(study, store.pair.value, node.pos);
-  const name = study ? nodeNickname(store.names.value, node, study) : "";
+  const node = parseNode(name);
+  const pos = node?.pos ?? parseNeuron(name)?.pos ?? null;
+  const at = pos === null || !study ? "" : positionName(study, store.pair.value, pos);
+  const nickname = study && node ? nodeNickname(store.names.value, node, study) : "";
   return [
     ...(isPick ? [quiet("picked")] : []),
-    el("strong", {}, formatNode(node)),
-    ...(name ? [el("span", {}, `“${name}”`)] : []),
+    el("strong", {}, name),
+    ...(nickname ? [el("span", {}, `“${nickname}”`)] : []),
     ...(at ? [quiet(`at ${at}`)] : []),
   ];
 }
 
-function estimateFact(view: View, node: Node, result: Verified | undefined) {
+function estimateFact(
+  view: View,
+  node: Node | null,
+  result: Verified | undefined,
+): HTMLElement {
   const { store } = view;
-  const grid = store.grids.value.get(node.kind);
+  const grid = node && store.grids.value.get(node.kind);
   const estimate =
     estimateOf(node, result, store.grids.value) ?? rowEstimate(view, node);
   const label = grid?.isSigned === false ? "estimated size" : "estimate";
@@ -110,8 +116,9 @@ function estimateFact(view: View, node: Node, result: Verified | undefined) {
 }
 
 /** That of a head at a position, where its row is here. */
-function rowEstimate({ store }: View, node: Node): number | null {
-  if (!isHeadKind(node.kind) || node.pos === null || node.src !== null) return null;
+function rowEstimate({ store }: View, node: Node | null): number | null {
+  if (!node || !isHeadKind(node.kind) || node.pos === null || node.src !== null)
+    return null;
   const whole = formatNode({ ...node, pos: null });
   const key = rowKey({ node: whole, method: store.method.value });
   const entry = store.rows.entries.value.get(key);
@@ -128,9 +135,14 @@ function gridSpread({ spread, rows, columns }: Grid, node: Node): string {
   return spreadWords([from, to], [low, high]);
 }
 
-function exactFacts({ store }: View, node: Node, result: Verified | undefined) {
+function exactFacts(
+  { store }: View,
+  node: Node | null,
+  result: Verified | undefined,
+): HTMLElement[] {
   if (!result) return [fact("exact", "not run")];
-  const isSigned = store.grids.value.get(node.kind)?.isSigned ?? true;
+  const grid = node && store.grids.value.get(node.kind);
+  const isSigned = grid?.isSigned ?? true;
   const miss = missOf(result, isSigned);
   const { interval, perPair } = result;
   const range = [Math.min(...perPair), Math.max(...perPair)];

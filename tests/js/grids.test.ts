@@ -194,7 +194,7 @@ describe("the read-out", () => {
     open();
     const canvas = gridOf("z");
     hover(canvas, 4, 0);
-    const tip = canvas.closest(".pw-plot")?.querySelector<HTMLElement>(".pw-tip");
+    const tip = canvas.closest(".pw-plot")?.querySelector<HTMLElement>(".pw-cell-tip");
     expect(tip?.hidden).toBe(false);
     expect(tip?.textContent).toContain("“name mover” · estimate +0.318 · exact +0.271");
     canvas.dispatchEvent(new MouseEvent("pointerleave"));
@@ -348,12 +348,12 @@ describe("a long prompt", () => {
     open(CASES.long?.(), 600);
     const canvas = gridOf("resid_pre");
     const scroller = () => canvas.closest(".pw-scroller");
-    expect(scroller()?.classList).toContain("pw-wide");
+    expect(scroller()?.classList).toContain("pw-scrolls");
     expect(Number.parseFloat(canvas.style.width)).toBe(4000);
     find(".pw-fit", HTMLButtonElement).click();
-    expect(scroller()?.classList).not.toContain("pw-wide");
+    expect(scroller()?.classList).not.toContain("pw-scrolls");
     expect(Number.parseFloat(canvas.style.width)).toBeLessThanOrEqual(600);
-    expect(gridOf("z").closest(".pw-scroller")?.classList).not.toContain("pw-wide");
+    expect(gridOf("z").closest(".pw-scroller")?.classList).not.toContain("pw-scrolls");
   });
 
   test("has no such choice when it is short", () => {

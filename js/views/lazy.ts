@@ -5,7 +5,7 @@ import { el, react } from "../draw/dom";
 import type { Section } from "../state/settings";
 import type { View } from "./view";
 
-export interface Fold {
+export interface Lazy {
   section: HTMLElement;
   /** For the words of the heading. */
   title: HTMLElement;
@@ -14,12 +14,12 @@ export interface Fold {
 }
 
 /** It goes with a section of the page: where that is folded away, this is too. */
-export function fold({ store, signal }: View, name: string, within: Section): Fold {
+export function lazy({ store, signal }: View, name: string, within: Section): Lazy {
   const isOpen = makeSignal(false);
   const title = el("span");
   const summary = el("summary", { class: "pw-section-title" }, title);
-  const body = el("div", { class: "pw-fold-body" });
-  const details = el("details", { class: "pw-fold" }, summary, body);
+  const body = el("div", { class: "pw-lazy-body" });
+  const details = el("details", { class: "pw-lazy" }, summary, body);
   const section = el("section", { class: name }, details);
   const onToggle = () => {
     isOpen.value = details.open;
