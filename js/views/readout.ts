@@ -72,7 +72,7 @@ function nameButton({ store, ui, signal }: View, node: Node): HTMLElement[] {
     ui.naming.value = { head, left, top: bottom, from: rename };
   };
   const rename = button(`name ${name}`, open, signal);
-  rename.classList.add("pw-plain", "pw-rename");
+  rename.classList.add("pw-rename");
   rename.title = "Give this head a name (double-click a cell, or F2)";
   return [rename];
 }
