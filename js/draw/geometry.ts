@@ -86,8 +86,10 @@ export interface FacetLayout {
 }
 
 export const FACET_GAP = 18;
-/** Narrower cells are hard to tell apart and to hit: a plot rather scrolls. */
-export const MIN_CELL = 10;
+/** Narrower cells are hard to tell apart and to hit: a plot that needs them scrolls. */
+export const NARROWEST_CELL = 7;
+/** When it has to scroll, it need not be stingy. */
+const MIN_CELL = 10;
 const COMFORTABLE_CELL = 12;
 const MAX_CELL = 28;
 /** Narrow cells are taller than wide, so that they are still easy to hit. */
@@ -123,10 +125,8 @@ export function layoutFacets(
   cell = cellThatFits(width, perLine, shape.columns, margin);
   const squeezed = Math.max(0.5, (width - margin) / shape.columns);
   const least = Math.min(MIN_CELL, MAX_PLOT_WIDTH / shape.columns);
-  const cellWidth =
-    fit && cell < MIN_CELL
-      ? Math.min(squeezed, MIN_CELL)
-      : clamp(cell, least, MAX_CELL);
+  const own = cell >= NARROWEST_CELL ? Math.min(cell, MAX_CELL) : least;
+  const cellWidth = fit && cell < NARROWEST_CELL ? Math.min(squeezed, least) : own;
   const flat = Math.floor(COMFORTABLE_HEIGHT / shape.rows);
   const tall = Math.max(cellWidth, COMFORTABLE_CELL_HEIGHT);
   const cellHeight = Math.max(MIN_CELL_HEIGHT, Math.min(tall, flat));

@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { button, el, keyed, react } from "../draw/dom";
-import { layoutFacets, MIN_CELL } from "../draw/geometry";
+import { layoutFacets, NARROWEST_CELL } from "../draw/geometry";
 import { LINES, type Line, lineOf } from "../state/figure";
 import type { Kind } from "../state/node";
 import { createFacet, type FacetFrame, facetMargin } from "./facet";
@@ -73,7 +73,7 @@ function fitButton(
     const { kinds, room } = frame.value;
     const layers = store.study.value?.layers ?? 1;
     choice.hidden =
-      kinds.length === 0 || positions * MIN_CELL + facetMargin(layers) <= room;
+      kinds.length === 0 || positions * NARROWEST_CELL + facetMargin(layers) <= room;
     choice.textContent = ui.fit.value ? "wider cells" : `all ${positions} in the width`;
     choice.setAttribute("aria-pressed", `${ui.fit.value}`);
   });

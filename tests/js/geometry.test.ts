@@ -80,6 +80,11 @@ describe("the layout of facets", () => {
     expect(cellWidth * 2000).toBeLessThanOrEqual(8000);
   });
 
+  test("takes somewhat narrow cells before it lets a plot scroll", () => {
+    const { cellWidth } = layoutFacets(600, 3, { rows: 48, columns: 60 }, 34);
+    expect(cellWidth).toBe(9);
+  });
+
   test("squeezes a long prompt into the width when that is asked for", () => {
     const long = { rows: 5, columns: 400 };
     const { cellWidth } = layoutFacets(600, 3, long, 34, true);
