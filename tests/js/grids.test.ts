@@ -155,7 +155,7 @@ describe("the method", () => {
   });
 
   test("of a facet is told where it is not the chosen one, or gives sizes only", () => {
-    open(CASES.sizes?.());
+    open(CASES.mixed?.());
     expect(captionOf("resid_pre")).toMatch(/AtP$/);
     expect(captionOf("pattern")).toMatch(/AtP$/);
     expect(captionOf("z")).toMatch(/zsizes$/);
