@@ -9,8 +9,8 @@ import { button, el, keyed, react } from "../draw/dom";
 import { formatNode, HEAD_KINDS, type Node, parseNode } from "../state/node";
 import { lastHead, rowNodes } from "../state/rows";
 import { lazy } from "./lazy";
+import { makeStrip, type Strip, stripPlot, stripTitle } from "./row_strip";
 import { drawBar } from "./scale";
-import { makeStrip, type Strip, stripPlot, stripTitle } from "./row-strip";
 import type { View } from "./view";
 import { methodLabel } from "./words";
 

@@ -88,7 +88,7 @@ function bars(view: HeadsView): HTMLElement {
           colours: diverging,
           scale: scaleOfRun(view, run),
           signed: run === "difference",
-        }),
+        }).element,
         el("span", { class: "pw-quiet" }, words),
       );
     line.replaceChildren(
