@@ -6,6 +6,7 @@
 #   make lab           JupyterLab on the checkout
 #   make check         linters and types     (test-py test-tl2 test-js test-browser: one part each)
 #   make bench         measured times   (BENCH=test_sweeps.py: of one file)
+#   make bench-estimates  how good the estimates are, and what checking them costs
 #   make lock          resolve the lock files again
 #   make clean         remove what the targets made
 
@@ -32,7 +33,7 @@ LAB := .venv/bin/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 # Without a display, Jupyter prints its address instead of looking for a browser.
 OPEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--no-browser)
 
-.PHONY: demo lab test test-long test-py test-tl2 test-js test-browser bench check
+.PHONY: demo lab test test-long test-py test-tl2 test-js test-browser bench bench-estimates check
 .PHONY: venv venv-tl2 bundle chromium lock clean
 
 # ---- set-up ---------------------------------------------------------------------------
@@ -115,6 +116,9 @@ check: .venv/installed
 
 bench: .venv/installed $(BUNDLE) chromium
 	@.venv/bin/python -m pytest tests/benchmarks/$(BENCH) -m "" -s $(PYTEST_FLAGS)
+
+bench-estimates: .venv/installed $(BUNDLE)
+	@.venv/bin/python -m pytest tests/benchmarks/test_estimators.py -m bench -s $(PYTEST_FLAGS)
 
 # ---- housekeeping ---------------------------------------------------------------------
 

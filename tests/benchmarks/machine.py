@@ -78,8 +78,9 @@ def _machine():
 
     import transformer_lens  # noqa: F401 - its version is what is compared with
 
+    threads = torch.get_num_threads()
     return (
-        f"{torch.get_num_threads()} threads on {platform.machine()}, "
+        f"{threads} thread{'s' * (threads > 1)} on {platform.machine()}, "
         f"torch {torch.__version__.split('+')[0]}, "
         f"TransformerLens {version('transformer_lens')}, float32."
     )
