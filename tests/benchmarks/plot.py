@@ -59,7 +59,7 @@ def queries(ax, scores: Scores) -> None:
     ax.hlines(exact, before, after, color="lightgrey", lw=1, zorder=1)
     low, high = min(ax.get_xlim()[0], ax.get_ylim()[0]), ax.get_ylim()[1]
     ax.plot([low, high], [low, high], color="grey", lw=0.8, zorder=0)
-    ax.text(0.62 * high, 0.62 * high, "estimate = exact ", color="grey", ha="right")
+    ax.text(0.7 * high, 0.63 * high, "exact = estimate", color="grey")
     ax.set(xlabel="estimated effect", ylabel="exact effect", aspect="equal")
     ax.set_title("Queries by position, bundled model")
     ax.legend(frameon=False, loc="lower right")
@@ -102,7 +102,7 @@ def every_case(ax, scored: Mapping[str, Scores]) -> None:
     ax.axvline(1, color="grey", lw=0.8)
     ax.set(xscale="log", xlabel=f"cost of the top {TOP} / cost of all patches")
     ax.invert_yaxis()
-    ax.set_title("The same, every model: o estimates, x rankings by runs")
+    ax.set_title("The same, every model (x: rankings by runs)")
     _plain(ax.xaxis)
 
 
