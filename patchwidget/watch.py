@@ -30,6 +30,7 @@ class Watch:
     def __init__(self, model: Any, runs: Runs) -> None:
         self._model, self._n_layers = model, runs.extent.n_layers
         self._fingerprint = fingerprint(model)
+        self._remember()
         self._samples = [sample for p in model.parameters() for sample in _sample(p)]
         self._numbers = self._sampled()
         self._logits = cast("Tensor", runs.base.witness)  # `engines.captured` asked
@@ -43,11 +44,9 @@ class Watch:
             RuntimeError: if its weights, hooks or logits are not those of the captured runs.
             ValueError: if it drops activations at random.
         """
-        refuse_dropout(self._model)
-        if fingerprint(self._model) != self._fingerprint:
-            raise _changed(
-                "the model's weights or hooks changed since this study ran it"
-            )
+        if self._trains or self._glance() != self._glanced:
+            self._look()
+            self._remember()
         if not torch.equal(self._sampled(), self._numbers):
             raise _changed("the model's weights changed since this study ran it")
         started = monotonic()
@@ -55,6 +54,37 @@ class Watch:
             self._ask_model()
             took = monotonic() - started
             self._ask_at = started + max(ASK_MODEL_EVERY_S, took / _SHARE)
+
+    def _look(self) -> None:
+        """Whether what changed matters: libraries put hooks on a model too."""
+        refuse_dropout(self._model)
+        if fingerprint(self._model) != self._fingerprint:
+            raise _changed(
+                "the model's weights or hooks changed since this study ran it"
+            )
+
+    def _remember(self) -> None:
+        # Kept, not only their ids, which Python gives again to what comes after.
+        self._modules = list(self._model.modules())
+        self._weights = list(self._model.parameters())
+        self._trains = any(module.training for module in self._modules)
+        self._glanced = self._glance()
+
+    def _glance(self) -> list[tuple[int, ...]]:
+        """All that `_look` could find, as bare numbers: looking takes five times as long."""
+        parts = [
+            (
+                module.training,
+                *map(id, module._modules.values()),  # noqa: SLF001 - quicker than children()
+                *map(id, module._parameters.values()),  # noqa: SLF001 - the same
+                *module._forward_hooks,  # noqa: SLF001 - see `hooks.user_hooks`
+                *module._forward_pre_hooks,  # noqa: SLF001 - the same
+                *module._backward_hooks,  # noqa: SLF001 - the same
+            )
+            for module in self._modules
+        ]
+        weights = [(p.data_ptr(), p._version) for p in self._weights]  # noqa: SLF001 - see `engines.fingerprint`
+        return parts + weights
 
     def _sampled(self) -> Tensor:
         with computing():

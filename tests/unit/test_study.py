@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 from contextlib import contextmanager
@@ -513,6 +514,15 @@ def test_dropout_at_rate_zero_is_no_dropout(own_model, tokens):
         assert module.training, "left in train mode"
 
 
+def test_a_rate_that_rises_in_train_mode_is_noticed(own_model, tokens):
+    with dropping(own_model, 0.0) as module:
+        study = study_of(own_model, tokens)
+        study.exact([Head(0, 0)])
+        module.p = 0.5
+        with pytest.raises(ValueError, match="drops 50% at random"):
+            study.exact(NODES)
+
+
 def test_functional_dropout_is_refused_too(own_model, tokens):
     """transformers' newer families drop attention by a rate kept as a number."""
     own_model.eval()
@@ -546,6 +556,30 @@ def test_changed_weights_are_noticed(own_model, tokens, engine, how):
             ask()
     assert list(study.verified) == [Head(0, 0)], "what was known before is kept"
     engine(own_model, tokens).exact(NODES)
+
+
+@pytest.mark.parametrize("part", ["parameter", "module"])
+def test_what_stands_in_for_a_part_is_noticed(own_model, tokens, part):
+    study = study_of(own_model, tokens)
+    study.exact([Head(0, 0)])
+    if part == "module":
+        own_model.blocks[1] = copy.deepcopy(own_model.blocks[0])
+    else:
+        module = next(m for m in own_model.modules() if m._parameters)
+        name = next(iter(module._parameters))
+        module._parameters[name] = nn.Parameter(module._parameters[name].data * 1.5)
+    with pytest.raises(RuntimeError, match="weights or hooks changed"):
+        study.exact(NODES)
+
+
+def test_what_does_not_matter_may_change_and_the_watch_goes_on(own_model, tokens):
+    study = study_of(own_model, tokens)
+    study.exact([Head(0, 0)])
+    extra = own_model.blocks[0].extra = nn.Identity()
+    study.exact([Head(0, 1)])
+    extra.register_forward_hook(lambda *_: None)
+    with pytest.raises(RuntimeError, match="weights or hooks changed"):
+        study.exact(NODES)
 
 
 def halve(value, hook):
