@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import pi, sqrt
 
 import torch
 from torch import Tensor
@@ -20,11 +21,30 @@ from patchwidget.nodes import Extent
 Activation = Callable[[Tensor], Tensor]
 
 _GELU_IN_PLACE: Callable[..., Tensor] = torch.ops.aten.gelu_  # torch has no other name
+_IN_CACHE = 2**18  # numbers that stay near a processor's core from step to step
+
+
+def _gelu_tanh_in_place(values: Tensor) -> Tensor:
+    """GELU's tanh form (Hendrycks & Gimpel 2016) of values that are one block of memory.
+
+    (1 + tanh(u)) / 2 is sigmoid(2u), which torch computes on a processor in a quarter of
+    the time of its own tanh form; half precision would round at every step.
+    """
+    if values.device.type != "cpu" or values.element_size() < 4:
+        return _GELU_IN_PLACE(values, approximate="tanh")
+    slope = 2 * sqrt(2 / pi)
+    start = values.new_tensor(slope)
+    for part in torch.split(values.view(-1), _IN_CACHE):
+        inner = torch.addcmul(start, part, part, value=0.044715 * slope)
+        part.mul_(inner.mul_(part).sigmoid_())
+    return values
+
+
 # Without keeping what they are given: a large part of an MLP's time is moving memory.
 IN_PLACE: dict[str, Activation] = {
     "gelu": _GELU_IN_PLACE,
-    "gelu_new": partial(_GELU_IN_PLACE, approximate="tanh"),
-    "gelu_pytorch_tanh": partial(_GELU_IN_PLACE, approximate="tanh"),
+    "gelu_new": _gelu_tanh_in_place,
+    "gelu_pytorch_tanh": _gelu_tanh_in_place,
     "relu": torch.relu_,
     "silu": partial(functional.silu, inplace=True),
 }

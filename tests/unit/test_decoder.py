@@ -12,6 +12,7 @@ from toy_models import STYLES, TL_MAJOR, VOCABULARY, random_model, tokenizer
 
 from patchwidget import Head, PatchStudy
 from patchwidget.decoder import Decoder, UncoveredError, borrow, difference, hooked
+from patchwidget.decoder.weights import ACTIVATIONS, IN_PLACE
 from patchwidget.hooks import HookedModel
 from patchwidget.nodes import Node
 from patchwidget.runs import capture
@@ -33,6 +34,17 @@ def tensors(part):
                 yield from tensors(item)
         elif dataclasses.is_dataclass(value):
             yield from tensors(value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_an_activation_in_place_is_the_plain_one(name, dtype):
+    """Also over more numbers than are taken at once, and far out on both sides."""
+    values = torch.linspace(-40, 40, 3 * 100_003, dtype=dtype).reshape(3, -1)
+    expected = ACTIVATIONS[name](values.clone())
+    found = IN_PLACE[name](values)
+    assert found.data_ptr() == values.data_ptr()
+    assert_close(found, expected)
 
 
 def test_weights_are_the_models_own(styled):
