@@ -13,8 +13,9 @@ the change of its score, and the rest keeps its proportions. The effect of a row
     (new weight - old weight) * (g at the key - mean of g over the rest)
 
 with g the gradient at the pattern. This takes O(T^2) a head. It is evaluated so that a
-weight which has rounded to 1, where a fix matters most, loses nothing. Scores are taken
-in double precision: single rounds a score of 50 by 4e-6, and so its effect by as much.
+weight which has rounded to 1, where a fix matters most, loses nothing. All of it is in double
+precision until the sum over a row is made: single rounds a score of 50 by 4e-6, and so
+its effect by as much; and the parts of a row can cancel to a thousandth of their size.
 """
 
 from __future__ import annotations
@@ -41,13 +42,12 @@ def pattern_step(runs: Runs, kind: str, by: str | None, layer: int) -> Step:
     q, k = (runs.base.values[site, layer] for site in ("q", "k"))
     patched = runs.source.values[kind, layer]
     base = _score(attn, q, k)
-    dtype = torch.promote_types(q.dtype, torch.float32)
     if kind == "q":
-        return _row_step(base, _score(attn, patched, k), by, dtype=dtype)
+        return _row_step(base, _score(attn, patched, k), by)
     moved = _score(attn, q, patched)
     if by is None:
-        return _row_step(base, moved, by, attn.group, dtype=dtype)
-    return _key_step(attn, base, moved, dtype)
+        return _row_step(base, moved, by, attn.group)
+    return _key_step(attn, base, moved)
 
 
 def _score(attn: Attention, q: Tensor, k: Tensor) -> Tensor:
@@ -75,11 +75,11 @@ class RowStep:
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
-        gradient = _from_largest(gradient.to(self.change.dtype), self.largest)
-        rows = (self.change * gradient).sum(-1)
+        wide = _from_largest(gradient.to(self.change.dtype), self.largest)
+        rows = (self.change * wide).sum(-1)
         if self.by == "pos":
-            return rows.transpose(1, 2)
-        return _grouped(rows.sum(-1), self.group)
+            return _rounded(rows.transpose(1, 2), gradient)
+        return _rounded(_grouped(rows.sum(-1), self.group), gradient)
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ class KeyStep:
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
-        gradient = _from_largest(gradient.to(self.change.dtype), self.largest)
-        rows = self.change * (gradient - self._mean_of_rest(gradient))
-        return _grouped(rows.sum(-2), self.group).transpose(1, 2)
+        wide = _from_largest(gradient.to(self.change.dtype), self.largest)
+        rows = self.change * (wide - self._mean_of_rest(wide))
+        return _rounded(_grouped(rows.sum(-2), self.group).transpose(1, 2), gradient)
 
     def _mean_of_rest(self, gradient: Tensor) -> Tensor:
         """For each weight, the mean of the gradient over the rest of its row."""
@@ -117,25 +117,19 @@ class KeyStep:
         return mean.scatter(-1, self.largest, of_largest)
 
 
-def _row_step(
-    base: Tensor, moved: Tensor, by: str | None, group: int = 1, *, dtype: torch.dtype
-) -> RowStep:
+def _row_step(base: Tensor, moved: Tensor, by: str | None, group: int = 1) -> RowStep:
     change = moved.softmax(-1) - base.softmax(-1)
-    return RowStep(by, change.to(dtype), base.argmax(-1, keepdim=True), group)
+    return RowStep(by, change, base.argmax(-1, keepdim=True), group)
 
 
-def _key_step(
-    attn: Attention, base: Tensor, moved: Tensor, dtype: torch.dtype
-) -> KeyStep:
+def _key_step(attn: Attention, base: Tensor, moved: Tensor) -> KeyStep:
     pattern, largest = base.softmax(-1), base.argmax(-1, keepdim=True)
     without = base.scatter(-1, largest, _UNSEEN)
     rise = (moved - base).masked_fill(base == _UNSEEN, 0.0)
     change = _sigmoid_step(_odds(base, pattern, largest, without), rise)
     # A row that sees one key alone has no others.
     others = without.softmax(-1).masked_fill(without == _UNSEEN, 0.0)
-    return KeyStep(
-        pattern.to(dtype), change.to(dtype), others.to(dtype), largest, attn.group
-    )
+    return KeyStep(pattern, change, others, largest, attn.group)
 
 
 def _odds(base: Tensor, pattern: Tensor, largest: Tensor, without: Tensor) -> Tensor:
@@ -167,3 +161,8 @@ def _from_largest(gradient: Tensor, largest: Tensor) -> Tensor:
 def _grouped(heads: Tensor, group: int) -> Tensor:
     """`[B, H, ...]` summed over the query heads of each key head."""
     return heads.reshape(len(heads), -1, group, *heads.shape[2:]).sum(2)
+
+
+def _rounded(values: Tensor, gradient: Tensor) -> Tensor:
+    """In the gradient's precision, single at least."""
+    return values.to(torch.promote_types(gradient.dtype, torch.float32))

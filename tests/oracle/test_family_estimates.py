@@ -74,10 +74,7 @@ def allowed(runs, by_position, together, by):
 
 @pytest.mark.parametrize("sharp", [1.0, 10.0, 30.0])
 @pytest.mark.parametrize("kind", ["q", "k"])
-def test_fixes_equal_brute_force(runs, kind, sharp, request):
-    if "denoising-native, rotary-q-10.0" in request.node.name:
-        reason = "a rotary model of boot_native, scores times 10: not yet understood"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=reason))
+def test_fixes_equal_brute_force(runs, kind, sharp):
     runs = runs if sharp == 1.0 else sharpened(runs, sharp)
     by_position = brute_force(runs, kind, "pos", runs.gradients)
     together = brute_force(runs, kind, None, runs.gradients)
