@@ -22,26 +22,37 @@ from patchwidget.decoder import (
 from patchwidget.finite import refuse_infinite
 from patchwidget.hooks import HookedModel, user_hooks
 from patchwidget.pairs import TokenPairs
-from patchwidget.runs import Capture, Engine, capture
+from patchwidget.runs import Capture, Direction, Engine, capture
 
 
 def captured(
-    model: Any, pairs: TokenPairs
+    model: Any, pairs: TokenPairs, direction: Direction
 ) -> tuple[Engine, Capture, Capture, str | None]:
     """Both runs, by the decoder if it may stand for the model; else by hooks, and why.
+
+    Args:
+        model: the user's.
+        pairs: the prompts.
+        direction: which of the runs is the base, and comes with its graph.
 
     Raises:
         ValueError: see `captured_runs`.
     """
     prompts = {"clean": pairs.clean, "corrupted": pairs.corrupted}
-    engine, runs, notice = captured_runs(model, prompts)
+    base = "corrupted" if direction == "denoising" else "clean"
+    engine, runs, notice = captured_runs(model, prompts, graph_of=base)
     return engine, runs["clean"], runs["corrupted"], notice
 
 
 def captured_runs(
-    model: Any, prompts: Mapping[str, Tensor]
+    model: Any, prompts: Mapping[str, Tensor], graph_of: str | None = None
 ) -> tuple[Engine, dict[str, Capture], str | None]:
     """Runs of tokens `[B, T]` by what the runs are called, all by one engine.
+
+    Args:
+        model: the user's.
+        prompts: tokens by name.
+        graph_of: name of the run that is kept with its graph, if there is one.
 
     Returns:
         The engine, its runs, and if it is not the decoder a line that says why.
@@ -51,7 +62,7 @@ def captured_runs(
             node is named.
     """
     engine, reason = choose(model)
-    runs = _runs(engine, prompts)
+    runs = _runs(engine, prompts, graph_of)
     if isinstance(engine, Decoder):
         theirs = [model(t, return_type="logits") for t in prompts.values()]
         found = _disagreement(engine, runs, prompts, theirs)
@@ -72,8 +83,13 @@ def captured_runs(
     return engine, runs, notice
 
 
-def _runs(engine: Engine, prompts: Mapping[str, Tensor]) -> dict[str, Capture]:
-    return {name: capture(engine, tokens) for name, tokens in prompts.items()}
+def _runs(
+    engine: Engine, prompts: Mapping[str, Tensor], graph_of: str | None = None
+) -> dict[str, Capture]:
+    return {
+        name: capture(engine, tokens, graph=name == graph_of)
+        for name, tokens in prompts.items()
+    }
 
 
 def _disagreement(

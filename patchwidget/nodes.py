@@ -75,6 +75,15 @@ def cut_of(kind: str, by: str | None = None) -> str | None:
     return by
 
 
+def cuts_of(kind: str) -> tuple[str | None, ...]:
+    """Every way to cut a kind.
+
+    Raises:
+        ValueError: if there is no such kind.
+    """
+    return tuple(_AXES[kind_name(kind)])
+
+
 def axes_of(kind: str, by: str | None = None) -> tuple[str, ...]:
     """The axes of a grid over `kind`, in TransformerLens' order.
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from patchwidget.decoder import Decoder
+from patchwidget.decoder import Decoder, Graph, SpareGraph, trace
 from patchwidget.grids import Scale
 from patchwidget.hooks import HookedModel
 from patchwidget.logits import Readout
@@ -61,16 +61,30 @@ class Capture:
         readout: the end of the run.
         witness: the model's own logits `[rows, T, V]` on the first rows: if it gives
             others later, it has changed. None where nobody has asked it.
+        spare: the run's graph, if it was asked for.
     """
 
     values: Activations
     readout: Readout
     witness: Tensor | None = None
+    spare: SpareGraph | None = None
 
 
-def capture(engine: Engine, tokens: Tensor) -> Capture:
-    """Run tokens `[B, T]` and keep the value of every site."""
-    values: Activations = {}
+def capture(engine: Engine, tokens: Tensor, *, graph: bool = False) -> Capture:
+    """Run tokens `[B, T]` and keep the value of every site.
+
+    Args:
+        engine: what runs them.
+        tokens: the prompts.
+        graph: keep the graph too where there can be one, so that a gradient asks for no
+            second run.
+    """
+    if graph and isinstance(engine, Decoder):
+        with computing(grad=True):
+            traced = trace(engine, tokens)
+        values = {place: value.detach() for place, value in traced.sites.items()}
+        return Capture(values, traced.readout.detached(), spare=SpareGraph(traced))
+    values = {}
 
     def keep(site: str, layer: int, value: Tensor) -> Tensor:
         values[site, layer] = value
@@ -204,25 +218,55 @@ class Runs:
     def _readings(self) -> dict[str, Runs]:
         return {next(iter(self.metric_likes)): self}
 
-    @cached_property
+    @property
     def gradients(self) -> Activations:
         """Gradient of the metric, summed over pairs, at every site of the base run.
 
-        One forward and one backward. The sum keeps the gradients of the pairs apart.
+        One backward, of the run that was captured if its graph is still there, else of
+        another. The sum keeps the gradients of the pairs apart.
 
         Raises:
             ValueError: if the metric has no gradient with respect to the logits.
         """
+        return self.once("gradients", self._differentiated)
+
+    def _differentiated(self) -> Activations:
+        if isinstance(self.engine, Decoder):
+            return self._differentiate(self.graph(), keep=False)
         probes: Activations = {}
         with computing(grad=True):
-            watch = _watch if isinstance(self.engine, Decoder) else _watch_by_probe
-            readout = self.engine.run(self.base_tokens, watch(probes))
+            readout = self.engine.run(self.base_tokens, _watch_by_probe(probes))
             return gradients_at(probes, self.metric.values(readout), self.metric.name)
 
-    @property
-    def has_gradients(self) -> bool:
-        """Whether the backward has run: what follows from it reads the model no more."""
-        return "gradients" in self.__dict__
+    def _differentiate(self, graph: Graph, *, keep: bool) -> Activations:
+        with computing(grad=True):
+            values, name = self.metric.values(graph.readout), self.metric.name
+            return gradients_at(graph.sites, values, name, keep=keep)
+
+    def graph(self, *, differentiated: bool = False) -> Graph:
+        """The base run with its graph, which is the caller's: nothing else holds it.
+
+        Args:
+            differentiated: whether `gradients` are to be known afterwards. They are then
+                from the same run, if they were not known before.
+
+        Raises:
+            ValueError: see `gradients`.
+        """
+        engine = cast("Decoder", self.engine)
+        spare = self.base.spare
+        taken = None if spare is None else spare.take(engine)
+        with computing(grad=True):
+            graph = trace(engine, self.base_tokens) if taken is None else taken
+        if differentiated:
+            self.once("gradients", lambda: self._differentiate(graph, keep=True))
+        return graph
+
+    def drop_graphs(self) -> None:
+        """Hold no graph any longer: memory is wanted for something else."""
+        for run in (self.clean, self.corrupted):
+            if run.spare is not None:
+                run.spare.drop()
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """What `compute` gives, computed the first time: passes that serve all kinds."""
@@ -288,8 +332,12 @@ def _check_ablation(source: Source, values: Activations, base: Activations) -> N
             raise ValueError(f"{where} has values that are not finite")
 
 
-def gradients_at(probes: Activations, values: Tensor, name: str) -> Activations:
+def gradients_at(
+    probes: Activations, values: Tensor, name: str, *, keep: bool = False
+) -> Activations:
     """Gradient of the sum of a metric's values at every probe; 0 where it has none.
+
+    The graph can be gone through again only if it is to be kept.
 
     Raises:
         ValueError: if the metric `name` has no gradient with respect to the logits.
@@ -300,23 +348,13 @@ def gradients_at(probes: Activations, values: Tensor, name: str) -> Activations:
             "torch, without .item(), .detach() or numpy"
         )
     wanted = list(probes.values())
-    found = torch.autograd.grad(values.sum(), wanted, allow_unused=True)
+    found = torch.autograd.grad(
+        values.sum(), wanted, allow_unused=True, retain_graph=keep
+    )
     return {
         place: torch.zeros_like(probe) if grad is None else grad
         for (place, probe), grad in zip(probes.items(), found, strict=True)
     }
-
-
-def _watch(probes: Activations) -> Callable[[str, int, Tensor], Tensor]:
-    """A tap for the decoder: the first site seeds the graph, all others lie in it."""
-
-    def tap(site: str, layer: int, value: Tensor) -> Tensor:
-        if not value.requires_grad:
-            value = value.detach().requires_grad_(True)
-        probes[site, layer] = value
-        return value
-
-    return tap
 
 
 def _watch_by_probe(probes: Activations) -> Callable[[str, int, Tensor], Tensor]:

@@ -79,17 +79,12 @@ class PatchStudy(Verifying):
         refuse_split(model)
         self.model, self._budget = model, budget
         alone = source is not None and corrupted is None
+        way = direction or ("denoising" if source is None else "noising")
         with computing():
             self.pairs = pairs_of(pairs, corrupted, answers, alone=alone).on(model)
-            engine, clean, corrupt, self.notice = captured(model, self.pairs)
-            runs = Runs(
-                engine,
-                self.pairs,
-                clean,
-                corrupt,
-                direction or ("denoising" if source is None else "noising"),
-                metrics_of(metric),
-            )
+            engine, clean, corrupt, self.notice = captured(model, self.pairs, way)
+            likes = metrics_of(metric)
+            runs = Runs(engine, self.pairs, clean, corrupt, way, likes)
             if source is not None:
                 runs = ablated(runs, make_source(source), model)
         self._watch = Watch(model, runs)

@@ -3,6 +3,7 @@
 from patchwidget.decoder.agreement import difference, disagreement
 from patchwidget.decoder.borrow import borrow, model_class
 from patchwidget.decoder.decoder import Decoder, Past, StreamReadout, Tap, untouched
+from patchwidget.decoder.graph import Graph, SpareGraph, trace
 from patchwidget.decoder.packed import Packed
 from patchwidget.decoder.rules import Rules
 from patchwidget.decoder.single import HALF, in_single
@@ -11,9 +12,11 @@ from patchwidget.decoder.weights import UncoveredError, Weights
 __all__ = [
     "HALF",
     "Decoder",
+    "Graph",
     "Packed",
     "Past",
     "Rules",
+    "SpareGraph",
     "StreamReadout",
     "Tap",
     "UncoveredError",
@@ -23,5 +26,6 @@ __all__ = [
     "disagreement",
     "in_single",
     "model_class",
+    "trace",
     "untouched",
 ]

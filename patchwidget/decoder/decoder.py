@@ -119,6 +119,10 @@ class StreamReadout:
             )
         return self.stream[:, 0]
 
+    def detached(self) -> StreamReadout:
+        """The same values without a graph."""
+        return replace(self, stream=self.stream.detach())
+
     def rows(self, start: int, stop: int) -> StreamReadout:
         """The readout of rows `start` to `stop`."""
         return replace(self, stream=self.stream[start:stop])

@@ -7,7 +7,6 @@ cancel. What a patch does to a pattern does not depend on the cut: it is compute
 from __future__ import annotations
 
 from patchwidget.estimate.graddrop import Cuts, dropped
-from patchwidget.estimate.pattern_steps import pattern_step
 from patchwidget.grids import Grid
 from patchwidget.runs import Runs
 
@@ -16,4 +15,4 @@ def atp_star(
     runs: Runs, kind: str, by: str | None = None, *, cuts: Cuts = "layer"
 ) -> Grid:
     """Sizes of the effects of every node of a kind: see `graddrop`, its options and errors."""
-    return dropped(runs, kind, by, pattern_step, cuts=cuts, method="atp_star")
+    return dropped(runs, kind, by, cuts=cuts, method="atp_star", fixed=True)

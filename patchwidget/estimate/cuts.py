@@ -14,11 +14,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from patchwidget.decoder import Decoder, Weights
+from patchwidget.decoder import Weights
 from patchwidget.decoder.weights import Layer
-from patchwidget.runs import Activations, Runs, computing
+from patchwidget.runs import Activations
 
 Place = tuple[str, int]
 ATTENTION = ("q", "k", "v", "pattern", "z", "attn_out")
@@ -104,21 +103,6 @@ CUTS: dict[str, Callable[[Weights], list[Cut]]] = {
 }
 
 
-def base_graph(runs: Runs, decoder: Decoder) -> Activations:
-    """Every site of one more base run, with the graph between them."""
-    sites: Activations = {}
-
-    def tap(site: str, layer: int, value: Tensor) -> Tensor:
-        # The first site seeds the graph: nothing before it asks for a gradient.
-        value = value if value.requires_grad else value.detach().requires_grad_(True)
-        sites[site, layer] = value
-        return value
-
-    with computing(grad=True):
-        decoder.run(runs.base_tokens, tap)
-    return sites
-
-
 def cut_gradients(
     cut: Cut, graph: Activations, plain: Activations, wanted: Collection[Place]
 ) -> Activations:
@@ -126,7 +110,7 @@ def cut_gradients(
 
     Args:
         cut: what is cut.
-        graph: see `base_graph`; it is kept.
+        graph: sites of a run with the graph between them, which is kept.
         plain: gradients without a cut.
         wanted: sites and layers.
     """

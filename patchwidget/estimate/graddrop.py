@@ -13,23 +13,27 @@ node that acts only directly is counted L - 1 times. The sizes carry no sign.
 One that acts only through a single later layer is counted L - 2 times, through one chain
 of n layers L - 1 - n times: in shallow models such nodes come out too small, and with
 two layers as 0. Use it for a ranking beside `atp`, not for the size of an effect.
+
+The cuts' gradients are too many to keep. So whichever kind is asked for first, every
+kind's sizes are summed up while they pass by, and the cuts are made once a study.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from patchwidget.estimate.coverage import require_decoder
-from patchwidget.estimate.cuts import CUTS, Cut, base_graph, cut_gradients
+from patchwidget.estimate.cuts import CUTS, Cut, cut_gradients
 from patchwidget.estimate.first_order import ONE_BACKWARD, estimate_of, grid_of
 from patchwidget.estimate.gradients import base_gradients
-from patchwidget.estimate.steps import MakeStep, Step, node_step
+from patchwidget.estimate.pattern_steps import pattern_step
+from patchwidget.estimate.steps import Step, node_step
 from patchwidget.grids import Cost, Grid
-from patchwidget.nodes import cut_of, kind_name
+from patchwidget.nodes import KINDS, cut_of, cuts_of, kind_name
 from patchwidget.runs import Activations, Runs, computing
 
 Cuts = Literal["layer", "sublayer"]
@@ -44,7 +48,7 @@ def graddrop(
         runs: both runs.
         kind: a kind that lies in one layer's write: not the residual stream.
         by: how finely it is cut.
-        cuts: `"layer"` is the paper's. `"sublayer"` cuts what attention and what the MLP
+        cuts: `"layer"` is the paper's: half a backward a layer, for all kinds together. `"sublayer"` cuts what attention and what the MLP
             writes separately, divides by the number of writes less one, and calls itself
             `graddrop_sublayer`.
 
@@ -52,13 +56,19 @@ def graddrop(
         ValueError: as `atp`; if the decoder does not cover the model; for a kind of the
             residual stream; or if there is only one write to cut.
     """
-    return dropped(runs, kind, by, node_step, cuts=cuts, method="graddrop")
+    return dropped(runs, kind, by, cuts=cuts, method="graddrop")
 
 
 def dropped(
-    runs: Runs, kind: str, by: str | None, make: MakeStep, *, cuts: Cuts, method: str
+    runs: Runs,
+    kind: str,
+    by: str | None,
+    *,
+    cuts: Cuts,
+    method: str,
+    fixed: bool = False,
 ) -> Grid:
-    """GradDrop of the steps that `make` gives.
+    """GradDrop, with the QK fix if it is to be `fixed`.
 
     Raises:
         ValueError: see `graddrop`.
@@ -75,14 +85,39 @@ def dropped(
             f"{method} compares cuts of several layers, and this model writes to the "
             "stream once: use 'atp' or 'atp_qk'"
         )
-    plain = base_gradients(runs)
-    steps = [make(runs, kind, by, layer) for layer in range(runs.extent.n_layers)]
-    with computing():
-        graph = base_graph(runs, decoder)
-        sizes, passed = _mean_sizes(runs, steps, planned, graph, plain)
+    asked = _Asked(kind, by, fixed=fixed and kind in ("q", "k"))
+    sizes: dict[_Asked, list[Tensor]] = runs.once(("graddrop", cuts), dict)
+    if asked not in sizes:
+        new = [one for one in _all_asked(runs, fixed=fixed) if one not in sizes]
+        with computing():
+            sizes.update(_mean_sizes(runs, planned, new))
+    passed = sum(cut.passed for cut in planned if cut.layer or cut.before)
     cost = Cost(ONE_BACKWARD.forwards, ONE_BACKWARD.backwards + passed)
     name = method if cuts == "layer" else f"{method}_{cuts}"
-    return grid_of(runs, kind, by, sizes, method=name, cost=cost, signed=False)
+    return grid_of(runs, kind, by, sizes[asked], method=name, cost=cost, signed=False)
+
+
+class _Asked(NamedTuple):
+    """What sizes are of."""
+
+    kind: str
+    by: str | None
+    fixed: bool
+
+    def steps(self, runs: Runs) -> list[Step]:
+        make = pattern_step if self.fixed else node_step
+        n_layers = runs.extent.n_layers
+        return [make(runs, self.kind, self.by, layer) for layer in range(n_layers)]
+
+
+def _all_asked(runs: Runs, *, fixed: bool) -> Iterator[_Asked]:
+    """All that can be asked, of the methods with the fix only if it is wanted now."""
+    for kind in KINDS:
+        if not kind.startswith("resid_") and (kind, 0) in runs.base.values:
+            for by in cuts_of(kind):
+                yield _Asked(kind, by, fixed=False)
+                if fixed and kind in ("q", "k"):
+                    yield _Asked(kind, by, fixed=True)
 
 
 def _refuse_stream(kind: str, method: str) -> None:
@@ -95,26 +130,46 @@ def _refuse_stream(kind: str, method: str) -> None:
 
 
 def _mean_sizes(
-    runs: Runs,
-    steps: Sequence[Step],
-    cuts: Sequence[Cut],
-    graph: Activations,
-    plain: Activations,
-) -> tuple[list[Tensor], float]:
-    """The mean size over cuts for each layer, and the backwards that it took."""
-    places = [(step.site, layer) for layer, step in enumerate(steps)]
-
-    def size(layer: int, gradient: Tensor) -> Tensor:
-        return estimate_of(runs, steps[layer].estimate(gradient)).abs()
-
-    uncut = [size(layer, plain[place]) for layer, place in enumerate(places)]
-    sums, passed = [torch.zeros_like(each) for each in uncut], 0.0
+    runs: Runs, cuts: Sequence[Cut], asked: Sequence[_Asked]
+) -> dict[_Asked, list[Tensor]]:
+    """The mean size over cuts for each layer, of all that is asked."""
+    graph = runs.graph(differentiated=True)
+    plain = base_gradients(runs)
+    sums = [_Sums(runs, one.steps(runs), plain) for one in asked]
+    wanted = list(dict.fromkeys(place for each in sums for place in each.places))
     for cut in cuts:
-        found = cut_gradients(cut, graph, plain, places)
-        passed += cut.passed if found else 0.0
-        for layer, place in enumerate(places):
+        found = cut_gradients(cut, graph.sites, plain, wanted)
+        for each in sums:
+            each.add(cut, found)
+    return {
+        one: [total / (len(cuts) - 1) for total in each.totals]
+        for one, each in zip(asked, sums, strict=True)
+    }
+
+
+class _Sums:
+    """Sizes of one kind's nodes, summed over cuts, for each layer.
+
+    Attributes:
+        places: where the gradient is wanted, by layer.
+        totals: the sums so far, `[B, *axes without the layer]` each.
+    """
+
+    def __init__(self, runs: Runs, steps: Sequence[Step], plain: Activations) -> None:
+        self._runs, self._steps = runs, steps
+        self.places = [(step.site, layer) for layer, step in enumerate(steps)]
+        self._uncut = [
+            self._size(n, plain[place]) for n, place in enumerate(self.places)
+        ]
+        self.totals = [torch.zeros_like(each) for each in self._uncut]
+
+    def _size(self, layer: int, gradient: Tensor) -> Tensor:
+        return estimate_of(self._runs, self._steps[layer].estimate(gradient)).abs()
+
+    def add(self, cut: Cut, found: Activations) -> None:
+        """One more cut, and the gradients under it that are not the plain ones."""
+        for layer, place in enumerate(self.places):
             if place in found:
-                sums[layer] += size(layer, found[place])
+                self.totals[layer] += self._size(layer, found[place])
             elif cut.spares(*place):
-                sums[layer] += uncut[layer]
-    return [each / (len(cuts) - 1) for each in sums], passed
+                self.totals[layer] += self._uncut[layer]

@@ -42,22 +42,23 @@ class NodeStep:
     Attributes:
         site: the nodes' kind.
         by: how finely it is cut.
-        change: source minus base, as in the layer's tensor `[B, ...]`.
+        base, source: the layer's values in both runs `[B, ...]`, as they are kept.
     """
 
     site: str
     by: str | None
-    change: Tensor
+    base: Tensor
+    source: Tensor
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
-        return _reduced(self.change * gradient, self.site, self.by)
+        return _reduced((self.source - self.base) * gradient, self.site, self.by)
 
 
 def node_step(runs: Runs, kind: str, by: str | None, layer: int) -> NodeStep:
     """The plain step of one layer."""
     place = kind, layer
-    return NodeStep(kind, by, runs.source.values[place] - runs.base.values[place])
+    return NodeStep(kind, by, runs.base.values[place], runs.source.values[place])
 
 
 def _reduced(product: Tensor, kind: str, by: str | None) -> Tensor:

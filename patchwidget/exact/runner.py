@@ -88,6 +88,7 @@ class Runner:
             yield Progress(done, len(patches))
             self._require(new)
             self._watch.check()
+            self._runs.drop_graphs()  # patched runs want the memory
             clock = self._pace.start(self._swap, new)
             for found in clock.timed(readings(self._swap, new)):
                 # Nothing found is for listeners the end, and most steps find nothing.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from estimate_oracles import in_double, on_engine, separate_cuts
+from estimate_oracles import SUMMED, in_double, on_engine, separate_cuts
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
@@ -107,19 +109,44 @@ def test_all_cuts_take_half_of_a_backward_a_layer(method, n_layers):
     grid = method(runs, "q", "pos")
     assert counts["backwards"] == n_layers * (n_layers + 1) // 2
     assert grid.cost.backwards == pytest.approx(counts["backwards"] / n_layers)
-    # The two that are captured; the base run again, with its graph, for each use of it.
-    assert counts["runs"] == 4
+    # The two that are captured; the base run again, with its graph: once for all uses.
+    assert counts["runs"] == 3
     assert grid.cost.forwards == 2
     assert grid.cost.passes == pytest.approx(2 + n_layers + 1)
+
+
+@pytest.mark.parametrize("cuts", ["layer", "sublayer"])
+def test_every_kind_is_from_the_same_cuts(deep, cuts):
+    """Asked one after the other, in any order, they take what one of them takes."""
+    alone = {key: atp_star(replace(deep), *key, cuts=cuts) for key in SUMMED}
+    engine = CountingDecoder(deep.engine.weights)
+    counts = engine.count()
+    runs = on_engine(deep, engine)
+    grids = {key: atp_star(runs, *key, cuts=cuts) for key in reversed(SUMMED)}
+    taken = dict(counts)
+    assert {grid.cost for grid in grids.values()} == {alone["z", None].cost}
+    if cuts == "layer":
+        assert taken == {"backwards": 4 * 5 // 2, "runs": 3}
+    for key, grid in grids.items():
+        assert torch.equal(grid.raw, alone[key].raw), key
+        without_fix = graddrop(runs, *key, cuts=cuts).raw
+        assert torch.equal(without_fix, graddrop(replace(deep), *key, cuts=cuts).raw)
+        assert (key[0] in ("q", "k")) != torch.equal(without_fix, grid.raw), key
+    assert counts == taken, "without the fix they were summed up on the way"
+
+
+def test_the_fix_after_graddrop_takes_the_cuts_of_queries_and_keys(deep):
+    runs = replace(deep)
+    graddrop(runs, "z")
+    assert torch.equal(atp_star(runs, "k").raw, atp_star(replace(deep), "k").raw)
 
 
 def test_the_cost_of_sublayer_cuts_is_what_they_pass(deep):
     """Of 8 writes: 0 and 1 before the cuts of the first layer, 2 and 3 of the second..."""
     grid = graddrop(deep, "z", cuts="sublayer")
     assert grid.cost.backwards == pytest.approx(1 + sum(range(8)) / 8)
-    # No neuron comes before the cuts of the first layer.
-    neurons = graddrop(deep, "neuron", cuts="sublayer")
-    assert neurons.cost.backwards == pytest.approx(1 + sum(range(2, 8)) / 8)
+    # The same cuts, although no neuron comes before those of the first layer.
+    assert graddrop(deep, "neuron", cuts="sublayer").cost == grid.cost
 
 
 def canceller():
@@ -209,7 +236,6 @@ def test_one_layer_has_no_other_to_cut(method):
     runs = PatchStudy(model, *random_tokens(2, 4, differ=(1,)))._runs
     grid = method(runs, "z", cuts="sublayer")
     assert torch.equal(grid.raw, separate_cuts(runs, "z", None, "sublayer"))
-    runs.__dict__.pop("gradients", None)
     with pytest.raises(ValueError, match="writes to the stream once: use 'atp'"):
         method(runs, "z")
 
