@@ -25,10 +25,13 @@ class Scale:
 
     Attributes:
         base, source: metric of each pair `[B]` (or `[1]` where only the mean is known).
+        dtype: of the model, if it is another than the metric's own: half precision is
+            widened before a metric is read, and has been rounded by then.
     """
 
     base: Tensor
     source: Tensor
+    dtype: torch.dtype | None = None
 
     @property
     def value(self) -> float | None:
@@ -36,7 +39,7 @@ class Scale:
         base, source = self.base.double(), self.source.double()
         difference = float((source - base).mean())
         size = float(torch.maximum(base.abs(), source.abs()).max())
-        rounding = 8 * torch.finfo(self.base.dtype).eps * size
+        rounding = 8 * torch.finfo(self.dtype or self.base.dtype).eps * size
         return difference if abs(difference) > rounding else None
 
     def normalise(self, raw: Tensor) -> Tensor:

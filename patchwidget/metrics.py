@@ -114,20 +114,24 @@ class KLToSource(_AtAnswer):
         return divergence.reshape(copies, len(self.pairs))
 
 
-class MetricRaisedError(RuntimeError):
-    """A user's metric raised; its own exception is the cause.
+class MetricFailedError(RuntimeError):
+    """A user's metric raised, which is then the cause, or returned something else.
 
-    Attributes:
+    Args:
+        text: what happened.
         copy: in which of the runs it was given.
+        shown_as: what the user gets to see.
     """
 
-    def __init__(self, name: str, error: Exception, copy: int) -> None:
-        super().__init__(f"metric {name} raised {type(error).__name__}: {error}")
-        self.copy = copy
+    def __init__(
+        self, text: str, copy: int, shown_as: type[Exception] = RuntimeError
+    ) -> None:
+        super().__init__(text)
+        self.copy, self._shown_as = copy, shown_as
 
-    def on(self, where: str) -> RuntimeError:
+    def on(self, where: str) -> Exception:
         """The error to show, which says on what run it happened."""
-        shown = RuntimeError(f"{self}, on {where}")
+        shown = self._shown_as(f"{self}, on {where}")
         shown.__cause__ = self.__cause__
         return shown
 
@@ -154,7 +158,7 @@ class Custom:
         """Values `[copies, B]` or `[copies, 1]`, one call of the function a patch.
 
         Raises:
-            MetricRaisedError: if the function raises.
+            MetricFailedError: if the function raises, or returns another thing.
             NotComputedError: if it looks where `position` said that it would not.
         """
         # What one copy looks at the next will too: unembedded for all of them at once.
@@ -177,10 +181,14 @@ class Custom:
         except NotComputedError:
             raise
         except Exception as error:
-            raise MetricRaisedError(self.name, error, copy) from error
+            text = f"metric {self.name} raised {type(error).__name__}: {error}"
+            raise MetricFailedError(text, copy) from error
         finally:
             self._looked.update(logits.looked)
-        return self._checked(value)
+        try:
+            return self._checked(value)
+        except (TypeError, ValueError) as error:
+            raise MetricFailedError(str(error), copy, type(error)) from error.__cause__
 
     def _checked(self, value: object) -> Tensor:
         if not isinstance(value, Tensor):
@@ -208,14 +216,25 @@ def metrics_of(metric: MetricLike | Mapping[str, MetricLike]) -> dict[str, Metri
 
     Raises:
         ValueError: if there is none.
+        TypeError: if one is neither a name nor a function.
     """
     if isinstance(metric, Mapping):
         if not metric:
             raise ValueError("no metric is given: metric={'name': function, ...}")
-        return dict(metric)
+        return {name: _checked_like(like) for name, like in metric.items()}
+    _checked_like(metric)
     if callable(metric):
         return {getattr(metric, "__name__", type(metric).__name__): metric}
     return {metric: metric}
+
+
+def _checked_like(like: MetricLike) -> MetricLike:
+    if isinstance(like, str) or callable(like):
+        return like
+    raise TypeError(
+        f"{like!r} is not a metric: give a name, a function of the logits [B, T, V], or "
+        "several by name: metric={'diff': 'logit_diff', 'mine': function}"
+    )
 
 
 def make_metric(
@@ -284,14 +303,21 @@ def _need_answers(pairs: TokenPairs, metric: str, count: int) -> Tensor:
     return pairs.answers
 
 
-def halves(base: Tensor | None, patched: Tensor | None) -> tuple[Tensor, Tensor] | None:
+def halves(
+    metric: Metric, base: Tensor | None, patched: Tensor | None
+) -> tuple[Tensor, Tensor] | None:
     """The two ways in which a logit difference moved, each `[..., B]`, in logits.
+
+    Args:
+        metric: of which halves are wanted.
+        base: both answers' logits in the unpatched run `[..., B, 2]`.
+        patched: and in the patched one.
 
     Returns:
         The rise of the right answer's logit and the fall of the wrong one's: their sum
         is the change of the difference. None where the metric is no logit difference.
     """
-    if base is None or patched is None:
+    if base is None or patched is None or not isinstance(metric, LogitDiff):
         return None
     change = patched - base
     return change[..., 0], -change[..., 1]

@@ -24,8 +24,8 @@ from patchwidget.hooks import HookedModel
 from patchwidget.logits import Readout
 from patchwidget.metrics import (
     Metric,
+    MetricFailedError,
     MetricLike,
-    MetricRaisedError,
     check_finite,
     make_metric,
 )
@@ -181,7 +181,8 @@ class Runs:
     def scale(self) -> Scale:
         """The metric of both runs, which effects are a fraction of."""
         base = self._metric_of(self.base, "the base run")
-        return Scale(base, self._metric_of(self.source, "the source run"))
+        source = self._metric_of(self.source, "the source run")
+        return Scale(base, source, self.base.readout.like.dtype)
 
     @property
     def unit(self) -> Scale | None:
@@ -193,7 +194,7 @@ class Runs:
         with computing():
             try:
                 values = self.metric.values(run.readout)[0]
-            except MetricRaisedError as error:
+            except MetricFailedError as error:
                 raise error.on(where) from error.__cause__
         check_finite(values[None], self.metric.name, where)
         return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -11,11 +11,19 @@ from patchwidget.attention import Attention, attention
 from patchwidget.decoder import model_class
 from patchwidget.effects import Effects, Joint
 from patchwidget.engines import captured, refuse_dropout, refuse_split
-from patchwidget.estimate import METHODS, offered
-from patchwidget.exact import Listener, Patch, PatchCost, Progress, Runner, together
+from patchwidget.estimate import Estimating
+from patchwidget.exact import (
+    Listener,
+    Patch,
+    PatchCost,
+    Progress,
+    Runner,
+    checked_budget,
+    together,
+)
 from patchwidget.grids import Grid
 from patchwidget.metrics import MetricLike, metrics_of
-from patchwidget.nodes import Extent, Node, cut_of, is_node_name, kind_name
+from patchwidget.nodes import Extent, Node, is_node_name, kind_name
 from patchwidget.pairs import Answers, Pairs, Prompts, pairs_of
 from patchwidget.runs import Direction, Runs, ablated, computing
 from patchwidget.sources import Source, make_source
@@ -25,7 +33,7 @@ from patchwidget.watch import Watch
 Nodes = Iterable[Node | str] | Node | str
 
 
-class PatchStudy(Verifying):
+class PatchStudy(Estimating, Verifying):
     """Activation patching of one model on pairs of prompts.
 
     Args:
@@ -41,7 +49,8 @@ class PatchStudy(Verifying):
             `"noising"`.
         source: an ablation of the clean run instead of the other prompts' values:
             `"zero"`, or one of `patchwidget.sources`. Corrupted prompts may then be left
-            out: effects are raw changes of the metric.
+            out: effects are raw changes of the metric. If they are given, an ablation's
+            effects are fractions of the clean to corrupted gap, as all others.
         budget: bytes that patched runs may take at once; by default a quarter of what is
             free.
 
@@ -50,7 +59,7 @@ class PatchStudy(Verifying):
         notice: one line to show the user, or None: why the slower way is taken.
 
     Raises:
-        TypeError: if the model is neither class.
+        TypeError: if the model is neither class, or a metric or the budget is no such thing.
         ValueError: if the prompts, answers or metric do not fit, dropout is on, the
             model lies on several devices, or a run has a NaN or infinite value.
 
@@ -77,13 +86,13 @@ class PatchStudy(Verifying):
         model_class(model)
         refuse_dropout(model)
         refuse_split(model)
-        self.model, self._budget = model, budget
+        self.model, self._budget = model, checked_budget(budget)
         alone = source is not None and corrupted is None
+        likes = metrics_of(metric)
         way = direction or ("denoising" if source is None else "noising")
         with computing():
             self.pairs = pairs_of(pairs, corrupted, answers, alone=alone).on(model)
             engine, clean, corrupt, self.notice = captured(model, self.pairs, way)
-            likes = metrics_of(metric)
             runs = Runs(engine, self.pairs, clean, corrupt, way, likes)
             if source is not None:
                 runs = ablated(runs, make_source(source), model)
@@ -136,45 +145,6 @@ class PatchStudy(Verifying):
     def verified(self) -> Effects:
         """Every exact effect of a single node that is known so far."""
         return Effects(self._runner.known.nodes(), self.pairs.labels)
-
-    def estimate(
-        self,
-        kind: str,
-        method: str = "atp",
-        *,
-        by: str | None = None,
-        metric: str | None = None,
-        **options: Any,
-    ) -> Grid:
-        """Estimated effects of all nodes of a kind, from one backward for all kinds.
-
-        The others than AtP, its fix and RelP take more: see the grid's `cost`.
-
-        Args:
-            kind: see `nodes.KINDS`.
-            method: `"atp"` (first order), `"atp_qk"` (queries and keys through the
-                softmax), `"graddrop"` (sizes, without cancellation of paths),
-                `"atp_star"` (both), `"ig"` (gradients averaged along a path) or
-                `"relp"` (other rules in the backward).
-            by: `"pos"` cuts heads by position, `"dest"` and `"dest_src"` patterns.
-            metric: one of `metrics`; None is the first.
-            options: the method's own, such as `steps` of `"ig"`.
-
-        Raises:
-            ValueError: if the kind or the method is unknown, the method does not give
-                that kind in this model, or the metric cannot be differentiated.
-            TypeError: if the method has no such option.
-            RuntimeError: if the model changed since the study captured its runs.
-        """
-        if method not in METHODS:
-            raise ValueError(
-                f"unknown method {method!r}: choose one of {', '.join(METHODS)}"
-            )
-        kind, by = kind_name(kind), cut_of(kind, by)
-        self._watch.check()
-        runs = self._runs.reading(metric or self.metric)
-        with computing():
-            return METHODS[method](runs, kind, by, **options)
 
     def exact(
         self,
@@ -239,8 +209,8 @@ class PatchStudy(Verifying):
 
         Args:
             what: `"exact"`, `"joint"` or `"verify"`.
-            nodes: what is patched: for `"exact"` a kind or nodes, for `"joint"` sets of
-                nodes, for `"verify"` kinds. What is known already is not run again.
+            nodes: what is patched: for `"exact"` a kind or nodes, for `"joint"` several
+                sets of nodes, for `"verify"` kinds. What is known is not run again.
             method: see `verify`, whose steps carry its `report` so far.
             by: see `exact`.
             window: see `exact`.
@@ -250,6 +220,7 @@ class PatchStudy(Verifying):
             RuntimeError: if the model's weights or hooks changed since the study
                 captured its runs.
             ValueError: if the model drops activations at random, or see `nodes`.
+            TypeError: if a set of `"joint"` is a single node or name.
             IndexError: see `nodes`.
         """
         if what == "verify":
@@ -259,8 +230,16 @@ class PatchStudy(Verifying):
         if what == "exact":
             return self._runner.steps(self._patches(nodes, by, window))
         if what == "joint":
-            return self._runner.steps([together(self.nodes(one)) for one in nodes])
+            return self._runner.steps([self._set(one) for one in nodes])
         raise ValueError(f"unknown computation {what!r}: choose exact, joint, verify")
+
+    def _set(self, nodes: Nodes) -> Patch:
+        if isinstance(nodes, (Node, str)):
+            raise TypeError(
+                f"{str(nodes)!r} is one node, and 'joint' takes sets of them: "
+                "steps('joint', [[node, node], ...])"
+            )
+        return together(self.nodes(nodes))
 
     def cost(
         self, what: Nodes, *, by: str | None = None, window: int | None = None
@@ -325,10 +304,6 @@ class PatchStudy(Verifying):
             return str(error)
         return None
 
-    def methods(self, kind: str) -> tuple[str, ...]:
-        """Names of the methods that give estimates of a kind in this model."""
-        return offered(self._runs, kind)
-
     def attention(self, heads: Iterable[Node | str] | Node | str) -> Attention:
         """Attention patterns of heads in the clean and the corrupted run."""
         return attention(self._runs, self.nodes(heads))
@@ -343,15 +318,20 @@ class PatchStudy(Verifying):
         Raises:
             IndexError: if a layer, head or position is out of range.
             ValueError: if a name is not a node's.
+            TypeError: if it is something else.
         """
-        given = [what] if isinstance(what, (Node, str)) else list(what)
+        several = isinstance(what, Iterable) and not isinstance(what, str)
+        given: list[Any] = list(cast("Iterable[Any]", what)) if several else [what]
         nodes = [
             Node.parse(one, self.pairs.labels) if isinstance(one, str) else one
             for one in given
         ]
         for node in nodes:
             if not isinstance(node, Node):
-                raise TypeError(f"{node!r} is not a node: use Node, Head or a name")
+                raise TypeError(
+                    f"{node!r} is not a node: use Node, Head or a name such as 'L0H0.z', "
+                    "or a list of these"
+                )
             self.extent.check(node)
         return nodes
 

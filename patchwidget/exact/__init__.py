@@ -1,5 +1,6 @@
 """Exact effects: the patch is really run."""
 
+from patchwidget.exact.budget import checked_budget
 from patchwidget.exact.cost import PatchCost, work_of
 from patchwidget.exact.known import Listener
 from patchwidget.exact.progress import Progress
@@ -14,6 +15,7 @@ __all__ = [
     "Reading",
     "Runner",
     "Swap",
+    "checked_budget",
     "readings",
     "readings_of",
     "together",

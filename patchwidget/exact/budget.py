@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
+from operator import index
 
 from patchwidget.decoder import Decoder
+from patchwidget.exact.memory import free_bytes
 from patchwidget.exact.swap import Swap
+from patchwidget.metrics import LogitDiff
 
 # About a thousand token rows keep a processor's matrix unit busy; more only delays the
 # next step. A graphics card wants more of them.
 _ROWS = {"cpu": 1200}
 _MANY_ROWS = 16384
-_UNKNOWN = 4 * 2**30
+
+
+def checked_budget(budget: int | None) -> int | None:
+    """A budget as a user gave it.
+
+    Raises:
+        TypeError: if it is no whole number.
+    """
+    try:
+        return None if budget is None else index(budget)
+    except TypeError:
+        raise TypeError(
+            f"budget is a whole number of bytes, got {budget!r}: budget=2**30 is 1 GiB"
+        ) from None
 
 
 def rows_at_once(swap: Swap) -> int:
@@ -45,24 +58,14 @@ def budget_of(swap: Swap) -> int:
     return free_bytes(swap.tokens.device) // 4
 
 
-def free_bytes(device: torch.device) -> int:
-    """Free memory of a device; 4 GiB where the system does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    table = Path("/proc/meminfo")
-    if device.type == "cpu" and table.exists():
-        lines = dict(line.split(":") for line in table.read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return _UNKNOWN
-
-
 def patch_bytes(swap: Swap) -> int:
     """The most that one patch needs at once, beside the two captured runs.
 
     Counted are the tensors that live together: in attention the stream, its norm, and q,
     k, v and z once as rows and once as whole sequences, with scores and pattern; in the
     MLP the stream, its norm, and the neurons before and after their nonlinearity; at the
-    end logits and log-probabilities, where a metric reads the whole vocabulary.
+    end logits and log-probabilities, where a metric reads the whole vocabulary (a logit
+    difference reads the answers of all pairs).
     """
     if not isinstance(swap.engine, Decoder):
         return 1  # the model runs as it does for its user
@@ -74,6 +77,8 @@ def patch_bytes(swap: Swap) -> int:
     d_mlp = 0 if mlp is None else mlp.W_in.shape[1]
     gated = mlp is not None and mlp.W_gate is not None
     in_mlp = n_pos * (4 * d_model + (3 if gated else 2) * d_mlp)
-    at_end = 3 * (n_pos if swap.read is None else 1) * vocabulary
+    few = all(isinstance(metric, LogitDiff) for metric in swap.metrics.values())
+    tokens = min(vocabulary, 2 * len(swap.tokens)) if few else vocabulary
+    at_end = 3 * (n_pos if swap.read is None else 1) * tokens
     largest = max(in_attention, in_mlp, at_end)
     return len(swap.tokens) * largest * swap.base.readout.like.element_size()

@@ -53,12 +53,11 @@ class Known:
     def _keep(self, reading: Reading) -> Effect:
         for name, value in reading.values.items():
             runs, base = self._runs.reading(name), self._unpatched.values[name]
-            is_main = runs is self._runs
             self._effects[name][reading.patch] = Effect(
                 reading.patch,
                 value - base,
                 runs.unit,
-                halves(self._unpatched.answers, reading.answers) if is_main else None,
+                halves(runs.metric, self._unpatched.answers, reading.answers),
             )
         return self.of()[reading.patch]
 

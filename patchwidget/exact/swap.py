@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from patchwidget.logits import Readout
-from patchwidget.metrics import Metric, MetricRaisedError, check_finite
+from patchwidget.metrics import Metric, MetricFailedError, check_finite
 from patchwidget.nodes import STREAM_KINDS, VECTOR_KINDS, Node
 from patchwidget.runs import Capture, Engine, Runs, computing
 
@@ -24,7 +24,7 @@ class Reading:
     Attributes:
         patch: the nodes that were patched in it.
         values: by metric, `[B]`, or `[1]` where only the mean is known.
-        answers: logits of right and wrong answer `[B, 2]`, if the first metric reads them.
+        answers: logits of right and wrong answer `[B, 2]`, if a metric reads them.
     """
 
     patch: Patch
@@ -60,8 +60,9 @@ class Swap:
     def of(cls, runs: Runs, budget: int | None = None) -> Swap:
         """The source run's values, put into the base run."""
         by_name = {name: runs.reading(name) for name in runs.metric_likes}
+        metrics = {name: one.metric for name, one in by_name.items()}
         with computing():
-            answers = runs.metric.answers(runs.base.readout)
+            answers = _answers(metrics, runs.base.readout, 1)
         # A user's function shows there where it looks, and need not be called again.
         values = {name: one.scale.base for name, one in by_name.items()}
         return cls(
@@ -69,7 +70,7 @@ class Swap:
             runs.base_tokens,
             runs.base,
             runs.source.values,
-            {name: one.metric for name, one in by_name.items()},
+            metrics,
             Reading((), values, None if answers is None else answers[0]),
             budget,
         )
@@ -154,10 +155,9 @@ def readings_of(
             name: metric.values(readout, len(patches))
             for name, metric in metrics.items()
         }
-    except MetricRaisedError as error:
+    except MetricFailedError as error:
         raise error.on(run_name(patches[error.copy])) from error.__cause__
-    main = next(iter(metrics.values()))
-    answers = main.answers(readout, len(patches))
+    answers = _answers(metrics, readout, len(patches))
     readings = [
         Reading(
             patch,
@@ -170,6 +170,14 @@ def readings_of(
         for name, value in reading.values.items():
             check_finite(value, name, run_name(reading.patch))
     return readings
+
+
+def _answers(
+    metrics: Mapping[str, Metric], readout: Readout, copies: int
+) -> Tensor | None:
+    """Both answers' logits, which are the same for every metric that reads them."""
+    found = (metric.answers(readout, copies) for metric in metrics.values())
+    return next((answers for answers in found if answers is not None), None)
 
 
 def together(nodes: Iterable[Node]) -> Patch:

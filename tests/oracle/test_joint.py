@@ -8,11 +8,11 @@ import pytest
 import torch
 from family_models import FAMILIES, family_model
 from hook_oracle import Oracle
+from through_hooks import by_hooks
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Head, Node, Pairs, PatchStudy
-from patchwidget.hooks import HookedModel
 from patchwidget.nodes import KINDS
 
 CUTS = {
@@ -77,30 +77,26 @@ def test_joint_patches_in_every_family(family):
             assert_joint_is_right(study, oracle, nodes)
 
 
-def on_both_engines(model, tokens, monkeypatch):
-    fast = PatchStudy(model, *tokens)
-    monkeypatch.setattr(
-        "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
-    )
-    slow = PatchStudy(model, *tokens)
+def on_both_engines(model, tokens):
+    fast, slow = PatchStudy(model, *tokens), by_hooks(model, *tokens)
     assert fast.notice is None
     assert slow.notice is not None
     return fast, slow
 
 
-def test_both_engines_agree(style, monkeypatch):
+def test_both_engines_agree(style):
     model = random_model(style)
     tokens = random_tokens(2, 5, differ=(1, 3))
-    fast, slow = on_both_engines(model, tokens, monkeypatch)
+    fast, slow = on_both_engines(model, tokens)
     for nodes in random_sets(fast, 6, seed=2):
         assert_close(fast.joint(nodes).effect.raw, slow.joint(nodes).effect.raw)
 
 
-def test_both_engines_agree_where_two_edits_share_a_hook(style, monkeypatch):
+def test_both_engines_agree_where_two_edits_share_a_hook(style):
     """On a Bridge the middle of the stream is edited at what attention writes."""
     model = random_model(style)
     tokens = random_tokens(2, 5, differ=(1, 3))
-    fast, slow = on_both_engines(model, tokens, monkeypatch)
+    fast, slow = on_both_engines(model, tokens)
     nodes = [Node("resid_mid", 1, pos=3), Node("attn_out", 1, pos=3)]
     assert_close(fast.joint(nodes).effect.raw, slow.joint(nodes).effect.raw)
     assert_close(

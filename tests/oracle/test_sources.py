@@ -6,11 +6,11 @@ import pytest
 import torch
 from family_models import FAMILIES, family_model
 from hook_oracle import HOOKS, logit_diff
+from through_hooks import by_hooks
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy, sources
-from patchwidget.hooks import HookedModel
 from patchwidget.nodes import KINDS
 
 PROMPTS = torch.randint(1, 300, (4, 7), generator=torch.Generator().manual_seed(5))
@@ -43,21 +43,15 @@ def expected_values(source, model, clean, name):
     return cache_of(model, PROMPTS)[name][rows]
 
 
-@pytest.mark.parametrize("by_hooks", [False, True], ids=["decoder", "hooks"])
+@pytest.mark.parametrize("make", [PatchStudy, by_hooks], ids=["decoder", "hooks"])
 @pytest.mark.parametrize(
     "source",
     [sources.Zero(), sources.Mean(PROMPTS), sources.Resample(PROMPTS, seed=3)],
     ids=lambda source: source.name,
 )
-def test_effects_equal_the_same_edit_through_hooks(
-    model, tokens, source, by_hooks, monkeypatch
-):
+def test_effects_equal_the_same_edit_through_hooks(model, tokens, source, make):
     clean, _, answers = tokens
-    if by_hooks:
-        monkeypatch.setattr(
-            "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
-        )
-    study = PatchStudy(model, clean, answers=answers, source=source)
+    study = make(model, clean, answers=answers, source=source)
     assert study.direction == "noising"
     with torch.no_grad():
         base = logit_diff(model(clean), answers)
@@ -117,15 +111,12 @@ def test_noise_is_of_the_size_asked_for_and_seeded(model, tokens):
         assert float(noise.std() / values.std()) == pytest.approx(3.0, rel=0.25)
 
 
-def test_noise_is_the_same_on_both_engines_and_hidden_cells_stay_0(tokens, monkeypatch):
+def test_noise_is_the_same_on_both_engines_and_hidden_cells_stay_0(tokens):
     model = family_model(FAMILIES[-1] if "mistral" not in FAMILIES else "mistral")
     clean, _, answers = tokens
     source = sources.Gaussian(2.0, seed=3)
     fast = PatchStudy(model, clean, answers=answers, source=source)
-    monkeypatch.setattr(
-        "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
-    )
-    slow = PatchStudy(model, clean, answers=answers, source=source)
+    slow = by_hooks(model, clean, answers=answers, source=source)
     for place, value in slow._runs.source.values.items():
         assert_close(value, fast._runs.source.values[place], rtol=1e-4, atol=1e-4)
     for layer in range(2):

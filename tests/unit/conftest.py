@@ -5,6 +5,7 @@ from __future__ import annotations
 import comm
 import numpy as np
 import pytest
+from estimate_oracles import in_double
 from page import RecordingComm
 from toy_models import STYLES, random_model, random_tokens
 
@@ -48,3 +49,16 @@ def widget(labelled, recorded):
     widget = PatchWidget(labelled)
     yield widget
     widget.close()
+
+
+@pytest.fixture(scope="module", params=["denoising", "noising"])
+def directed(request):
+    """A study in each direction, of 2 pairs of 5 tokens that differ at 1 and 3."""
+    tokens = random_tokens(2, 5, differ=(1, 3))
+    return PatchStudy(random_model(STYLES[0]), *tokens, direction=request.param)
+
+
+@pytest.fixture(scope="module")
+def runs(directed):
+    """Its runs, in float64."""
+    return in_double(directed._runs)

@@ -6,13 +6,13 @@ import importlib.util
 
 import pytest
 import torch
+from through_hooks import by_hooks
 from torch import tensor
 from torch.testing import assert_close
 from toy_models import TL_MAJOR
 
 from patchwidget import Grid, Head, Node, PatchStudy
 from patchwidget.grids import Scale
-from patchwidget.hooks import HookedModel
 from patchwidget.nodes import KINDS
 
 # The old environment has neither package; the new one must have both.
@@ -216,12 +216,8 @@ def test_the_scale_is_none_where_rounding_hides_it(base, source, differ):
 def identical(request, model, tokens):
     """A study of identical prompts, by either engine."""
     clean, _, answers = tokens
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "hooks":
-            patch.setattr(
-                "patchwidget.engines.choose", lambda m: (HookedModel(m), None)
-            )
-        return PatchStudy(model, clean, clean, answers)
+    make = by_hooks if request.param == "hooks" else PatchStudy
+    return make(model, clean, clean, answers)
 
 
 def test_identical_prompts_have_no_effects(identical):

@@ -14,6 +14,7 @@ from patchwidget.decoder import Decoder, borrow, in_single
 from patchwidget.decoder.agreement import difference
 from patchwidget.decoder.single import cast_up
 from patchwidget.decoder.weights import Layer
+from patchwidget.grids import Scale
 from patchwidget.hooks import HookedModel
 
 HALVES = [torch.bfloat16, torch.float16]
@@ -109,3 +110,17 @@ def test_the_same_model_is_still_the_same(dtype):
         study = PatchStudy(half(dtype), *random_tokens(n_pairs))
         assert torch.isfinite(study.exact("z").raw).all()
         assert torch.isfinite(study.reversed().exact("q").raw).all()
+
+
+def test_rounding_of_the_models_own_dtype_hides_a_difference(dtype):
+    """Runs whose metric differs by what half precision rounds are no scale."""
+    base, eps = torch.tensor([4.0]), torch.finfo(dtype).eps
+    assert Scale(base, base * (1 + 6 * eps), dtype).value is None
+    assert Scale(base, base * (1 + 10 * eps), dtype).value is not None
+    assert Scale(base, base * (1 + 6 * eps)).value is not None
+
+
+def test_a_study_knows_the_models_dtype(dtype):
+    study = PatchStudy(half(dtype), *random_tokens())
+    assert study._runs.scale.dtype == dtype
+    assert study._runs.scale.base.dtype == torch.float32

@@ -6,6 +6,7 @@ import functools
 
 import pytest
 import torch
+from through_hooks import by_hooks
 from torch.testing import assert_close
 from toy_models import STYLES, TL_MAJOR, random_model
 
@@ -26,13 +27,7 @@ def studies(request, tokens):
     """The same study by the decoder and by hooks."""
     model = random_model(request.param)
     fast = PatchStudy(model, *tokens)
-    return fast, by_hooks(model, tokens)
-
-
-def by_hooks(model, tokens):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("patchwidget.engines.choose", lambda m: (HookedModel(m), None))
-        return PatchStudy(model, *tokens)
+    return fast, by_hooks(model, *tokens)
 
 
 @pytest.mark.parametrize(("kind", "by"), CUTS)
@@ -111,7 +106,7 @@ def with_a_dead_hook(model, tokens, monkeypatch):
             )
         return real(self, site, layer, tap)
 
-    study = by_hooks(model, tokens)
+    study = by_hooks(model, *tokens)
     monkeypatch.setattr(HookedModel, "_hooks", deaf)
     return study
 
@@ -135,7 +130,7 @@ def test_a_dead_hook_is_refused(with_a_dead_hook):
 
 
 def test_a_missing_hook_is_refused(model, tokens, monkeypatch):
-    study = by_hooks(model, tokens)
+    study = by_hooks(model, *tokens)
     names = {n: h for n, h in model.hook_dict.items() if not n.endswith("hook_pattern")}
     # A property of a Bridge, an attribute of a HookedTransformer.
     owner = type(model) if hasattr(type(model), "hook_dict") else model
@@ -148,7 +143,7 @@ def test_a_missing_hook_is_refused(model, tokens, monkeypatch):
 
 
 def test_a_probe_is_made_once_a_kind_and_draws_no_random_numbers(model, tokens):
-    study = by_hooks(model, tokens)
+    study = by_hooks(model, *tokens)
     state = torch.get_rng_state()
     study.exact([Head(0, 0)])
     assert torch.equal(torch.get_rng_state(), state)

@@ -7,24 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 from estimate_oracles import exact_effects, in_double, linear_at_the_end, on_engine
-from precise import CUTS, counted
+from precise import CUTS, at, counted
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Node, PatchStudy
 from patchwidget.estimate import atp, copies, hvp, ig
 from patchwidget.grids import Cost
-
-
-@pytest.fixture(scope="module", params=["denoising", "noising"])
-def study(request):
-    tokens = random_tokens(2, 5, differ=(1, 3))
-    return PatchStudy(random_model(STYLES[0]), *tokens, direction=request.param)
-
-
-@pytest.fixture(scope="module")
-def runs(study):
-    return in_double(study._runs)
 
 
 def squared(logits):
@@ -40,9 +29,9 @@ LINEAR_AFTER = [
 
 
 @pytest.mark.parametrize(("kind", "by"), LINEAR_AFTER)
-def test_it_is_exact_where_the_metric_is_quadratic_in_the_node(study, kind, by):
+def test_it_is_exact_where_the_metric_is_quadratic_in_the_node(directed, kind, by):
     quadratic = replace(
-        linear_at_the_end(in_double(study._runs)), metric_likes={"squared": squared}
+        linear_at_the_end(in_double(directed._runs)), metric_likes={"squared": squared}
     )
     nodes = [node for node in quadratic.extent.nodes(kind, by) if node.layer == 1]
     found = hvp(quadratic, atp(quadratic, kind, by), nodes)
@@ -54,8 +43,8 @@ def test_it_is_exact_where_the_metric_is_quadratic_in_the_node(study, kind, by):
 
 
 @pytest.mark.parametrize(("kind", "by"), LINEAR_AFTER)
-def test_a_linear_metric_has_no_second_order(study, kind, by):
-    linear = linear_at_the_end(in_double(study._runs))
+def test_a_linear_metric_has_no_second_order(directed, kind, by):
+    linear = linear_at_the_end(in_double(directed._runs))
     nodes = [node for node in linear.extent.nodes(kind, by) if node.layer == 1]
     found = hvp(linear, atp(linear, kind, by), nodes)
     for curvature in found.values():
@@ -107,13 +96,13 @@ def test_a_node_without_a_first_order_has_an_infinite_ratio(runs):
     assert torch.isinf(hvp(runs, none, [node])[node].ratio).all()
 
 
-def test_a_scalar_metric_moves_all_pairs_together(study):
+def test_a_scalar_metric_moves_all_pairs_together(directed):
     """One number of all pairs, not a mean of one each: the pairs' Hessian has corners."""
 
     def product(logits):
         return squared(logits).mean() * (logits[:, -1, 2].mean() + 3)
 
-    runs = replace(in_double(study._runs), metric_likes={"product": product})
+    runs = replace(in_double(directed._runs), metric_likes={"product": product})
     node = Node("z", 0, head=1)
     curvature = hvp(runs, atp(runs, "z"), [node])[node]
     assert curvature.second.shape == (1,)
@@ -204,3 +193,37 @@ def test_through_hooks_there_is_only_atp():
     with pytest.raises(ValueError, match="hvp needs the decoder"):
         hvp(hooked._runs, hooked.estimate("z"), [Node("z", 0, head=1)])
     handle.remove()
+
+
+def test_a_study_gives_it_for_nodes_of_any_kinds(model, tokens):
+    study = PatchStudy(
+        model, *tokens, metric={"diff": "logit_diff", "right": "logprob"}
+    )
+    mixed = ["L1H0.q@3", Node("mlp_out", 0, pos=2), "L0H1.z", "L1H1.q@3", "L0H1.z"]
+    for metric in (None, "right"):
+        found = study.hvp(mixed, metric=metric)
+        assert [str(node) for node in found] == [
+            "L1H0.q@3",
+            "L0.mlp_out@2",
+            "L0H1.z",
+            "L1H1.q@3",
+        ]
+        runs = study._runs.reading(metric or "diff")
+        for node, curvature in found.items():
+            grid = study.estimate(node.kind, by=node.by, metric=metric)
+            alone = hvp(runs, grid, [node])[node]
+            assert_close(curvature.raw, alone.raw)
+            assert_close(curvature.first, at(grid, node))
+            assert curvature.cost == alone.cost
+    assert study.hvp([]) == {}
+    assert set(study.hvp("L0H1.z")) == {Node("z", 0, head=1)}
+
+
+def test_what_a_study_cannot_be_asked(model, tokens):
+    study = PatchStudy(model, *tokens)
+    with pytest.raises(IndexError, match="layer 7"):
+        study.hvp("L7H0.z")
+    with pytest.raises(ValueError, match="no metric 'kl': choose one of logit_diff"):
+        study.hvp("L0H0.z", metric="kl")
+    with pytest.raises(TypeError, match="5 is not a node"):
+        study.hvp(5)

@@ -17,17 +17,6 @@ from patchwidget.nodes import KINDS
 from patchwidget.runs import Capture
 
 
-@pytest.fixture(scope="module", params=["denoising", "noising"])
-def study(request):
-    tokens = random_tokens(2, 5, differ=(1, 3))
-    return PatchStudy(random_model(STYLES[0]), *tokens, direction=request.param)
-
-
-@pytest.fixture(scope="module")
-def runs(study):
-    return in_double(study._runs)
-
-
 def with_one_difference(runs, node):
     """The same base run and a source that differs from it at one node alone."""
     values = dict(runs.base.values)
@@ -54,9 +43,9 @@ def test_where_one_node_alone_differs_many_steps_are_exact(runs, kind, by):
         assert errors[1] <= max(errors[0] / 100, 1e-9)
 
 
-def test_where_one_token_differs_the_embedding_is_the_only_node(study):
+def test_where_one_token_differs_the_embedding_is_the_only_node(directed):
     clean, corrupted, answers = random_tokens(2, 5, differ=(3,))
-    one = in_double(PatchStudy(study.model, clean, corrupted, answers)._runs)
+    one = in_double(PatchStudy(directed.model, clean, corrupted, answers)._runs)
     whole = one.scale.source - one.scale.base
     for path in ("activation", "input"):
         grid = ig(one, "resid_pre", path=path, steps=200)
@@ -64,8 +53,8 @@ def test_where_one_token_differs_the_embedding_is_the_only_node(study):
         assert not grid.raw[:, 0, [0, 1, 2, 4]].any()
 
 
-def test_everything_is_exact_where_all_that_follows_is_linear(study):
-    linear = linear_at_the_end(in_double(study._runs))
+def test_everything_is_exact_where_all_that_follows_is_linear(directed):
+    linear = linear_at_the_end(in_double(directed._runs))
     for kind in ("resid_mid", "resid_post", "attn_out", "z", "v", "pattern"):
         if (kind, 1) not in linear.base.values:
             continue
@@ -160,9 +149,9 @@ def test_positions_add_up(runs, kind):
     assert_close(ig(runs, kind, by="pos").raw.sum(2), ig(runs, kind).raw)
 
 
-def test_equal_runs_give_exactly_zero(study):
+def test_equal_runs_give_exactly_zero(directed):
     clean, _, answers = random_tokens(2, 5)
-    same = PatchStudy(study.model, clean, clean, answers, metric="logprob")
+    same = PatchStudy(directed.model, clean, clean, answers, metric="logprob")
     for path in ("activation", "input"):
         for kind in KINDS:
             assert not same.estimate(kind, "ig", path=path).raw.any()
@@ -200,24 +189,27 @@ def test_a_metric_that_turns_at_the_base_run_has_integrated_gradients():
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True, "5", None])
-def test_steps_are_counted(study, steps):
+def test_steps_are_counted(directed, steps):
     with pytest.raises(ValueError, match="whole number of at least 1, got steps="):
-        study.estimate("z", "ig", steps=steps)
+        directed.estimate("z", "ig", steps=steps)
 
 
-def test_wrong_input_is_refused(study):
+def test_wrong_input_is_refused(directed):
     with pytest.raises(ValueError, match="unknown path 'inputs': choose 'activation'"):
-        study.estimate("z", "ig", path="inputs")
+        directed.estimate("z", "ig", path="inputs")
     with pytest.raises(TypeError, match="step"):
-        study.estimate("z", "ig", step=3)
+        directed.estimate("z", "ig", step=3)
     with pytest.raises(ValueError, match="cannot be had by 'dest'"):
-        study.estimate("z", "ig", by="dest")
+        directed.estimate("z", "ig", by="dest")
 
 
-def test_a_metric_without_a_gradient_is_refused(study):
+def test_a_metric_without_a_gradient_is_refused(directed):
     clean, corrupted, _ = random_tokens(2, 5)
     detached = PatchStudy(
-        study.model, clean, corrupted, metric=lambda logits: logits.detach()[:, -1, 3]
+        directed.model,
+        clean,
+        corrupted,
+        metric=lambda logits: logits.detach()[:, -1, 3],
     )
     with pytest.raises(ValueError, match="cannot be differentiated"):
         detached.estimate("z", "ig")
@@ -227,9 +219,9 @@ def test_a_step_is_not_atp(runs):
     assert not torch.allclose(ig(runs, "q", steps=1).raw, atp(runs, "q").raw, rtol=1e-3)
 
 
-def test_an_ablation_has_a_path_of_activations_only(study):
+def test_an_ablation_has_a_path_of_activations_only(directed):
     clean, _, answers = random_tokens(2, 5)
-    zero = PatchStudy(study.model, clean, answers=answers, source="zero")
+    zero = PatchStudy(directed.model, clean, answers=answers, source="zero")
     grid = zero.estimate("mlp_out", "ig", steps=60)
     assert grid.scale is None, "raw changes: there is no other run"
     effects = zero.exact("mlp_out").raw

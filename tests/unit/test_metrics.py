@@ -261,10 +261,70 @@ def test_a_metric_without_a_gradient(model, tokens, metric):
         ("logprob", None, "metric logprob needs a right answer for each pair, got 0"),
         ("prob", None, r"give answers=\[\(right, wrong\), ...\]"),
         ("logit", 2, "unknown metric 'logit': choose one of logit_diff, logprob, prob"),
-        (None, 2, "unknown metric None"),
     ],
 )
 def test_metrics_that_cannot_be_read(model, tokens, metric, answers, message):
     given = None if answers is None else tokens[2][:, :answers]
     with pytest.raises(ValueError, match=message):
         PatchStudy(model, *tokens[:2], given, metric=metric)
+
+
+@pytest.mark.parametrize(
+    "metric", [None, 3, ["logit_diff", "kl"], {"a": ["kl"]}, {"a": "kl", "b": None}]
+)
+def test_what_is_neither_a_name_nor_a_function(model, tokens, metric):
+    with pytest.raises(TypeError, match=r"is not a metric: give a name.*metric=\{"):
+        PatchStudy(model, *tokens, metric=metric)
+
+
+def test_a_function_need_not_be_hashable(model, tokens):
+    class Gap:
+        __hash__ = None
+
+        def __call__(self, logits):
+            return logits[:, -1, 3] - logits[:, -1, 5]
+
+    study = PatchStudy(model, *tokens, metric=Gap())
+    assert study.metric == "Gap"
+    assert study.exact(["L0H0.z"])["L0H0.z"].raw.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "message"),
+    [
+        (
+            lambda logits: logits[:2, -1, 0],
+            ValueError,
+            r"returned shape \[2\].* needed",
+        ),
+        (lambda logits: 2.5, TypeError, "returned float 2.5.*differentiated"),
+    ],
+)
+def test_a_wrong_value_of_a_patched_run_names_the_node(
+    model, tokens, bad, kind, message
+):
+    answers, calls = tokens[2], []
+
+    def sometimes(logits):
+        calls.append(logits)
+        good = logits[:, -1].gather(1, answers[:, :1])[:, 0]
+        return good if len(calls) <= 2 else bad(logits)  # the two captured runs
+
+    study = PatchStudy(model, *tokens[:2], metric=sometimes)
+    where = r", on the run in which L1H2\.z is patched"
+    with pytest.raises(kind, match=f"metric sometimes {message}{where}"):
+        study.exact(["L1H2.z"])
+
+
+def test_every_logit_difference_has_halves(model, tokens):
+    """Whichever metric comes first: all of them read the same two logits."""
+    metrics = {"p": "prob", "diff": "logit_diff", "again": "logit_diff"}
+    study = PatchStudy(model, *tokens, metric=metrics)
+    node = "L1H2.z"
+    alone = PatchStudy(model, *tokens).exact([node])[node]
+    for name in ("diff", "again"):
+        effect = study.exact([node], metric=name)[node]
+        for half, expected in zip(effect.halves, alone.halves, strict=True):
+            assert_close(half, expected)
+        assert_close(sum(effect.halves), effect.raw)
+    assert study.exact([node])[node].halves is None

@@ -18,17 +18,6 @@ from patchwidget.estimate.relp import KINDS, Relevance, proportional
 from patchwidget.runs import capture
 
 
-@pytest.fixture(scope="module", params=["denoising", "noising"])
-def study(request):
-    tokens = random_tokens(2, 5, differ=(1, 3))
-    return PatchStudy(random_model(STYLES[0]), *tokens, direction=request.param)
-
-
-@pytest.fixture(scope="module")
-def runs(study):
-    return in_double(study._runs)
-
-
 def test_the_rules_change_no_value(runs):
     ruled = replace(runs.engine, rules=Relevance())
     ours, theirs = (capture(each, runs.base_tokens) for each in (ruled, runs.engine))
@@ -70,8 +59,8 @@ def test_half_precision_is_finite_at_zero(name):
         assert (slope > 0.4).all()
 
 
-def test_it_is_exact_where_all_that_follows_is_linear(study):
-    linear = linear_at_the_end(in_double(study._runs))
+def test_it_is_exact_where_all_that_follows_is_linear(directed):
+    linear = linear_at_the_end(in_double(directed._runs))
     for kind in ("resid_post", "attn_out", "z", "v"):
         nodes = [node for node in linear.extent.nodes(kind) if node.layer == 1]
         grid = relp(linear, kind)
@@ -127,13 +116,13 @@ def test_one_of_everything():
 
 
 @pytest.mark.parametrize("kind", ["q", "k", "pattern"])
-def test_what_lies_before_the_softmax_is_refused(study, kind):
+def test_what_lies_before_the_softmax_is_refused(directed, kind):
     with pytest.raises(ValueError, match=f"relp is not defined for {kind}: its rules"):
-        study.estimate(kind, "relp")
+        directed.estimate(kind, "relp")
 
 
-def test_wrong_input_is_refused(study):
+def test_wrong_input_is_refused(directed):
     with pytest.raises(TypeError, match="steps"):
-        study.estimate("z", "relp", steps=3)
+        directed.estimate("z", "relp", steps=3)
     with pytest.raises(ValueError, match="unknown kind"):
-        study.estimate("zz", "relp")
+        directed.estimate("zz", "relp")

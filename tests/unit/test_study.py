@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from through_hooks import by_hooks
 from torch import nn
 from torch.testing import assert_close
 from toy_models import STYLES, random_model
@@ -74,10 +75,6 @@ def interrupting(at):
     return metric
 
 
-def study_of(model, tokens, **options):
-    return PatchStudy(model, *tokens, **options)
-
-
 def without_answers(model, tokens, **options):
     return PatchStudy(model, *tokens[:2], **options)
 
@@ -92,19 +89,19 @@ def failing_in_the_model(study, tokens):
 
 
 CALLS = {
-    "construct": (None, study_of),
-    "construct by hooks": (None, lambda *given: by_hooks(*given)),  # noqa: PLW0108 - defined below
+    "construct": (None, lambda m, t: PatchStudy(m, *t)),
+    "construct by hooks": (None, lambda m, t: by_hooks(m, *t)),
     "estimate every kind": (
         None,
-        lambda m, t: list(map(study_of(m, t).estimate, KINDS)),
+        lambda m, t: list(map(PatchStudy(m, *t).estimate, KINDS)),
     ),
-    "estimate by hooks": (None, lambda m, t: by_hooks(m, t).estimate("resid_mid")),
-    "exact nodes": (None, lambda m, t: study_of(m, t).exact(NODES)),
-    "exact by hooks": (None, lambda m, t: by_hooks(m, t).exact(NODES)),
-    "reversed": (None, lambda m, t: study_of(m, t).reversed().exact(NODES)),
-    "attention": (None, lambda m, t: study_of(m, t).attention([Head(0, 0)])),
-    "closed halfway": (None, lambda m, t: halfway(study_of(m, t))),
-    "closed halfway by hooks": (None, lambda m, t: halfway(by_hooks(m, t))),
+    "estimate by hooks": (None, lambda m, t: by_hooks(m, *t).estimate("resid_mid")),
+    "exact nodes": (None, lambda m, t: PatchStudy(m, *t).exact(NODES)),
+    "exact by hooks": (None, lambda m, t: by_hooks(m, *t).exact(NODES)),
+    "reversed": (None, lambda m, t: PatchStudy(m, *t).reversed().exact(NODES)),
+    "attention": (None, lambda m, t: PatchStudy(m, *t).attention([Head(0, 0)])),
+    "closed halfway": (None, lambda m, t: halfway(PatchStudy(m, *t))),
+    "closed halfway by hooks": (None, lambda m, t: halfway(by_hooks(m, *t))),
     "unequal lengths": (
         ValueError,
         lambda m, t: PatchStudy(m, "so Mary", "so John gave"),
@@ -129,9 +126,9 @@ CALLS = {
     ),
     "the same by hooks": (
         ValueError,
-        lambda m, t: by_hooks(m, t[:2], metric=lambda x: x.detach()[:, -1, 0]).estimate(
-            "z"
-        ),
+        lambda m, t: by_hooks(
+            m, *t[:2], metric=lambda x: x.detach()[:, -1, 0]
+        ).estimate("z"),
     ),
     "metric that raises": (
         RuntimeError,
@@ -141,10 +138,13 @@ CALLS = {
         ValueError,
         lambda m, t: PatchStudy(m, t[0], t[0], t[2]).estimate("z").values,
     ),
-    "unknown kind": (ValueError, lambda m, t: study_of(m, t).estimate("zz")),
-    "unknown method": (ValueError, lambda m, t: study_of(m, t).estimate("z", "at")),
-    "unknown direction": (ValueError, lambda m, t: study_of(m, t, direction="up")),
-    "head out of range": (IndexError, lambda m, t: study_of(m, t).exact([Head(0, 3)])),
+    "unknown kind": (ValueError, lambda m, t: PatchStudy(m, *t).estimate("zz")),
+    "unknown method": (ValueError, lambda m, t: PatchStudy(m, *t).estimate("z", "at")),
+    "unknown direction": (ValueError, lambda m, t: PatchStudy(m, *t, direction="up")),
+    "head out of range": (
+        IndexError,
+        lambda m, t: PatchStudy(m, *t).exact([Head(0, 3)]),
+    ),
     "interrupt in the metric": (
         KeyboardInterrupt,
         lambda m, t: without_answers(m, t, metric=interrupting(2)),
@@ -159,23 +159,17 @@ CALLS = {
     ),
     "interrupt in an estimate by hooks": (
         KeyboardInterrupt,
-        lambda m, t: by_hooks(m, t[:2], metric=interrupting(3)).estimate("z"),
+        lambda m, t: by_hooks(m, *t[:2], metric=interrupting(3)).estimate("z"),
     ),
     "interrupt in a patch by hooks": (
         KeyboardInterrupt,
-        lambda m, t: by_hooks(m, t[:2], metric=interrupting(4)).exact("z"),
+        lambda m, t: by_hooks(m, *t[:2], metric=interrupting(4)).exact("z"),
     ),
     "interrupt with hooks on": (
         KeyboardInterrupt,
-        lambda m, t: failing_in_the_model(by_hooks(m, t), t),
+        lambda m, t: failing_in_the_model(by_hooks(m, *t), t),
     ),
 }
-
-
-def by_hooks(model, tokens, **options):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("patchwidget.engines.choose", lambda m: (HookedModel(m), None))
-        return PatchStudy(model, *tokens, **options)
 
 
 def halfway(study):
@@ -202,11 +196,11 @@ def test_everything_is_left_as_it_was(model, tokens, name, mode):
                 call(model, tokens)
 
 
-@pytest.mark.parametrize("engine", [study_of, by_hooks])
+@pytest.mark.parametrize("engine", [PatchStudy, by_hooks])
 def test_a_step_leaves_no_mode_behind(model, tokens, engine):
     """A cell that runs between two steps finds its own grad mode, and no hooks."""
     modes = [torch.enable_grad, torch.no_grad, torch.inference_mode]
-    steps = engine(model, tokens).steps("exact", NODES)
+    steps = engine(model, *tokens).steps("exact", NODES)
     found = 0
     for mode in itertools.cycle(modes):
         with mode(), left_alone(model):
@@ -217,10 +211,10 @@ def test_a_step_leaves_no_mode_behind(model, tokens, engine):
     assert found == len(NODES)
 
 
-@pytest.mark.parametrize("engine", [study_of, by_hooks])
+@pytest.mark.parametrize("engine", [PatchStudy, by_hooks])
 def test_numbers_do_not_depend_on_the_callers_grad_mode(model, tokens, engine):
     def numbers():
-        study = engine(model, tokens)
+        study = engine(model, *tokens)
         grids = [study.estimate(kind).raw for kind in ("z", "q", "resid_mid")]
         effects = [effect.raw for effect in study.exact(NODES).values()]
         return [*grids, *effects, *study.baselines]
@@ -240,23 +234,23 @@ def test_numbers_do_not_depend_on_the_callers_grad_mode(model, tokens, engine):
 
 def test_results_from_inference_mode_can_be_used_outside(model, tokens):
     with torch.inference_mode():
-        study = study_of(model, tokens)
+        study = PatchStudy(model, *tokens)
         grid, effects = study.estimate("z"), study.exact(NODES)
     weight = torch.ones((), requires_grad=True)
     (weight * grid.raw).sum().backward()
     (weight * effects[NODES[0]].raw).sum().backward()
     assert weight.grad is not None
     # And a study made there goes on outside.
-    expected = study_of(model, tokens).exact([Head(1, 0)])[Head(1, 0)]
+    expected = PatchStudy(model, *tokens).exact([Head(1, 0)])[Head(1, 0)]
     assert_close(study.exact([Head(1, 0)])[Head(1, 0)].raw, expected.raw)
 
 
 def test_frozen_weights_change_nothing(own_model, tokens):
-    expected = study_of(own_model, tokens).estimate("q").raw
+    expected = PatchStudy(own_model, *tokens).estimate("q").raw
     own_model.requires_grad_(False)
-    for engine in (study_of, by_hooks):
+    for engine in (PatchStudy, by_hooks):
         with left_alone(own_model):
-            assert_close(engine(own_model, tokens).estimate("q").raw, expected)
+            assert_close(engine(own_model, *tokens).estimate("q").raw, expected)
 
 
 def test_forms_of_construction(model, tokens):
@@ -311,10 +305,10 @@ def test_other_models_are_told_what_is_supported(tokens, stranger):
 
 
 def test_a_subclass_is_still_a_model(own_model, tokens):
-    expected = study_of(own_model, tokens).estimate("z").raw
+    expected = PatchStudy(own_model, *tokens).estimate("z").raw
     cls = type(own_model)
     own_model.__class__ = type("Mine", (cls,), {})
-    study = study_of(own_model, tokens)
+    study = PatchStudy(own_model, *tokens)
     assert study.notice is None
     assert torch.equal(study.estimate("z").raw, expected)
 
@@ -326,7 +320,7 @@ def test_reversed_is_the_other_direction_of_the_same_runs(study, model, tokens):
     assert study.reversed() is other
     assert other._runs.clean is study._runs.clean
     assert other._runs.corrupted is study._runs.corrupted
-    fresh = study_of(model, tokens, direction="noising")
+    fresh = PatchStudy(model, *tokens, direction="noising")
     assert other.scale == fresh.scale == -study.scale
     assert torch.equal(other.estimate("z").raw, fresh.estimate("z").raw)
     assert_close(other.exact(NODES)[NODES[0]].raw, fresh.exact(NODES)[NODES[0]].raw)
@@ -369,6 +363,14 @@ def test_asking_twice_gives_each_node_once_in_the_order_asked(study):
         (lambda s: s.exact(["L0.resid_pre@7"]), IndexError, "no pos 7, only 0 to 6"),
         (lambda s: s.exact("zz"), ValueError, "unknown kind 'zz'"),
         (lambda s: s.exact(["z"]), ValueError, "'z' is not a node"),
+        (lambda s: s.exact(5), TypeError, "5 is not a node: use Node, Head or a name"),
+        (lambda s: s.exact(None), TypeError, "None is not a node.* a list of these"),
+        (
+            lambda s: s.steps("joint", ["L0H0.z", "L1H0.z"]),
+            TypeError,
+            r"'L0H0.z' is one node, and 'joint' takes sets.*\[\[node, node\], ...\]",
+        ),
+        (lambda s: s.steps("joint", [Head(0, 0)]), TypeError, "'L0H0.z' is one node"),
         (lambda s: s.exact([3]), TypeError, "3 is not a node: use Node, Head or a"),
         (lambda s: s.exact("z", by="dest"), ValueError, "z cannot be had by 'dest'"),
         (lambda s: s.exact([Head(0, 0)], by="pos"), ValueError, "by='pos' cuts a kind"),
@@ -433,7 +435,7 @@ def test_closing_keeps_what_is_finished_and_going_on_runs_the_rest(
     assert (rest[0].done, rest[-1].done, rest[-1].total) == (2, 5, 5)
     assert [step.done for step in rest] == sorted(step.done for step in rest)
     assert len(list(study.steps("exact", nodes))) == 1, "nothing left to do"
-    fresh = study_of(model, tokens).exact(nodes)
+    fresh = PatchStudy(model, *tokens).exact(nodes)
     for node in nodes:
         assert_close(study.verified[node].raw, fresh[node].raw)
 
@@ -461,9 +463,9 @@ def test_a_step_is_at_most_a_layer_of_a_batch(study, monkeypatch):
     assert_close(again.known("z", "pos").raw, expected.raw)
 
 
-@pytest.mark.parametrize("engine", [study_of, by_hooks])
+@pytest.mark.parametrize("engine", [PatchStudy, by_hooks])
 def test_subscribers_hear_of_every_effect_once(model, tokens, engine):
-    study = engine(model, tokens)
+    study = engine(model, *tokens)
     heard = []
     unsubscribe = study.subscribe(heard.append)
     study.exact(NODES)
@@ -493,11 +495,11 @@ def dropping(model, rate):
 
 
 def test_dropout_is_refused(own_model, tokens):
-    study = study_of(own_model, tokens)
+    study = PatchStudy(own_model, *tokens)
     with dropping(own_model, 0.25) as module:
         name = next(n for n, m in own_model.named_modules() if m is module)
         for ask in (
-            lambda: study_of(own_model, tokens),
+            lambda: PatchStudy(own_model, *tokens),
             lambda: study.estimate("z"),
             lambda: study.exact(NODES),
         ):
@@ -510,7 +512,7 @@ def test_dropout_is_refused(own_model, tokens):
 
 def test_dropout_at_rate_zero_is_no_dropout(own_model, tokens):
     with dropping(own_model, 0.0) as module:
-        assert study_of(own_model, tokens).notice is None
+        assert PatchStudy(own_model, *tokens).notice is None
         assert module.training, "left in train mode"
 
 
@@ -527,16 +529,16 @@ def test_functional_dropout_is_refused_too(own_model, tokens):
     """transformers' newer families drop attention by a rate kept as a number."""
     own_model.eval()
     own_model.blocks[0].attention_dropout = 0.5
-    study_of(own_model, tokens)
+    PatchStudy(own_model, *tokens)
     own_model.blocks[0].training = True
     with pytest.raises(ValueError, match="drops 50% at random"):
-        study_of(own_model, tokens)
+        PatchStudy(own_model, *tokens)
 
 
-@pytest.mark.parametrize("engine", [study_of, by_hooks])
+@pytest.mark.parametrize("engine", [PatchStudy, by_hooks])
 @pytest.mark.parametrize("how", ["in place", "replaced"])
 def test_changed_weights_are_noticed(own_model, tokens, engine, how):
-    study = engine(own_model, tokens)
+    study = engine(own_model, *tokens)
     study.exact([Head(0, 0)])
     steps = study.steps("exact", NODES)
     next(steps)
@@ -555,7 +557,7 @@ def test_changed_weights_are_noticed(own_model, tokens, engine, how):
         with pytest.raises(RuntimeError, match="weights or hooks changed"):
             ask()
     assert list(study.verified) == [Head(0, 0)], "what was known before is kept"
-    engine(own_model, tokens).exact(NODES)
+    engine(own_model, *tokens).exact(NODES)
 
 
 @pytest.mark.parametrize("part", ["parameter", "module"])
@@ -591,9 +593,9 @@ HOOK = "blocks.0.attn.hook_z"
 
 def test_a_hook_of_the_users_stays_in_force(own_model, tokens):
     node = Head(1, 2)
-    unhooked = study_of(own_model, tokens).exact([node])[node].raw
+    unhooked = PatchStudy(own_model, *tokens).exact([node])[node].raw
     own_model.add_hook(HOOK, halve)
-    study = study_of(own_model, tokens)
+    study = PatchStudy(own_model, *tokens)
     assert "which is slower: the model carries hooks (" in study.notice
     clean, corrupted, answers = tokens
 
@@ -628,7 +630,7 @@ def test_a_hook_of_the_users_stays_in_force(own_model, tokens):
 def test_hooks_that_change_later_are_noticed(own_model, tokens, change):
     if change != "added":
         own_model.add_hook(HOOK, halve)
-    study = study_of(own_model, tokens)
+    study = PatchStudy(own_model, *tokens)
     study.exact([Head(1, 1)])
     if change != "added":
         own_model.reset_hooks()
@@ -640,7 +642,7 @@ def test_hooks_that_change_later_are_noticed(own_model, tokens, change):
 
 
 def test_our_own_hooks_do_not_count_as_changes(model, tokens):
-    study = by_hooks(model, tokens)
+    study = by_hooks(model, *tokens)
     study.estimate("z")
     study.exact(NODES)
     study.estimate("q")

@@ -11,15 +11,15 @@ from unittest import mock
 
 import pytest
 import torch
+from through_hooks import by_hooks
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
-from toy_models import STYLES, random_model, random_tokens
+from toy_models import STYLES, VOCABULARY, random_model, random_tokens
 
 from patchwidget import Head, Node, PatchStudy
 from patchwidget.decoder import Decoder, StreamReadout
-from patchwidget.exact import Progress, bar, batches, budget
+from patchwidget.exact import Progress, bar, batches, budget, memory
 from patchwidget.exact.swap import Swap
-from patchwidget.hooks import HookedModel
 
 
 @pytest.fixture(scope="module", params=STYLES)
@@ -219,6 +219,35 @@ def test_a_budget_for_less_than_one_patch_says_what_is_needed(model, tokens):
     assert enough.exact("z").raw.isfinite().all()
 
 
+@pytest.mark.parametrize("nothing", [0, -1])
+def test_a_budget_of_nothing_is_for_estimates_only(model, tokens, nothing):
+    study = PatchStudy(model, *tokens, budget=nothing)
+    assert study.estimate("z").raw.isfinite().all()
+    message = f"the budget is {nothing}: give budget=[0-9]+ or more, or fewer pairs"
+    with pytest.raises(ValueError, match=message):
+        study.exact("z")
+    assert not study.verified
+
+
+@pytest.mark.parametrize("budget", ["1GB", 1e9, [1]])
+def test_a_budget_is_a_number_of_bytes(model, tokens, budget):
+    with pytest.raises(
+        TypeError, match=r"whole number of bytes, got .*2\*\*30 is 1 GiB"
+    ):
+        PatchStudy(model, *tokens, budget=budget)
+
+
+def test_a_logit_difference_is_not_charged_for_the_vocabulary(model):
+    tokens = random_tokens(3, 2, differ=(0,))  # so short that the end takes the most
+
+    def needed(**options):
+        return budget.patch_bytes(swap_of(PatchStudy(model, *tokens, **options)))
+
+    both = needed(metric={"diff": "logit_diff", "p": "logprob"})
+    assert needed(metric="logprob") == both == 3 * 4 * 3 * VOCABULARY
+    assert needed() < both
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -281,9 +310,57 @@ def test_one_patch_that_does_not_fit_is_an_error(model, tokens, monkeypatch):
 
 
 def test_free_memory_is_a_sensible_number():
-    free = budget.free_bytes(torch.device("cpu"))
+    free = memory.free_bytes(torch.device("cpu"))
     assert 2**20 < free < 2**50
-    assert budget.free_bytes(torch.device("mps")) == 4 * 2**30
+    assert memory.free_bytes(torch.device("mps")) == 4 * 2**30
+
+
+def system(root, *, available_kib, cgroup, **files):
+    """A folder with what Linux tells of memory."""
+    files = {
+        "proc/meminfo": f"MemTotal: 999 kB\nMemAvailable: {available_kib} kB\n",
+        "proc/self/cgroup": cgroup,
+        **{f"sys/fs/cgroup/{name}": text for name, text in files.items()},
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return memory.free_bytes(torch.device("cpu"), root)
+
+
+def test_a_containers_limit_is_what_is_free(tmp_path):
+    limits = {
+        "memory.max": "max\n",
+        "a/memory.max": "5000\n",
+        "a/memory.current": "3000\n",
+        "a/memory.stat": "anon 7\ninactive_file 400\n",
+        "a/b/memory.max": "900000\n",
+        "a/b/memory.current": "1\n",
+    }
+    free = system(tmp_path, available_kib=100, cgroup="0::/a/b\n", **limits)
+    assert free == 5000 - 3000 + 400
+
+
+def test_a_limit_of_the_older_kind_of_group(tmp_path):
+    limits = {
+        "memory/memory.limit_in_bytes": "5000\n",
+        "memory/memory.usage_in_bytes": "6000\n",
+        "memory/memory.stat": "total_inactive_file 200\n",
+    }
+    cgroup = "12:cpu,cpuacct:/x\n3:memory:/host/path\n"
+    assert system(tmp_path, available_kib=9, cgroup=cgroup, **limits) == 0
+
+
+@pytest.mark.parametrize("cgroup", ["", "0::/\n", "0::/a\n1:name=systemd:/a\n"])
+def test_without_a_limit_the_machines_memory_is_free(tmp_path, cgroup):
+    assert system(tmp_path, available_kib=10, cgroup=cgroup) == 10 * 1024
+
+
+def test_a_cards_unused_cache_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 700)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 300)
+    assert memory.free_bytes(torch.device("cuda")) == 1400
 
 
 def test_batches_have_about_as_many_rows(model, monkeypatch):
@@ -367,11 +444,8 @@ def test_cost_of_what_is_known_is_nothing(model, tokens):
     assert study.cost("mlp_out", window=3).patches == 3 * 5
 
 
-def test_cost_through_hooks_counts_patches(model, tokens, monkeypatch):
-    monkeypatch.setattr(
-        "patchwidget.engines.choose", lambda model: (HookedModel(model), "a test")
-    )
-    study = PatchStudy(model, *tokens)
+def test_cost_through_hooks_counts_patches(model, tokens):
+    study = by_hooks(model, *tokens)
     cost = study.cost("z")
     assert (cost.patches, cost.multiplications) == (9, 0)
     assert cost.seconds > 0

@@ -1,0 +1,132 @@
+"""What a study can be asked without a patched run: estimates."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from patchwidget.estimate.atp import atp
+from patchwidget.estimate.atp_qk import atp_qk
+from patchwidget.estimate.atp_star import atp_star
+from patchwidget.estimate.graddrop import graddrop
+from patchwidget.estimate.hvp import Curvature, hvp
+from patchwidget.estimate.ig import ig
+from patchwidget.estimate.offered import offered
+from patchwidget.estimate.relp import relp
+from patchwidget.grids import Grid
+from patchwidget.nodes import Node, cut_of, kind_name
+from patchwidget.runs import Runs, computing
+from patchwidget.watch import Watch
+
+METHODS: dict[str, Callable[..., Grid]] = {
+    "atp": atp,
+    "atp_qk": atp_qk,
+    "graddrop": graddrop,
+    "atp_star": atp_star,
+    "ig": ig,
+    "relp": relp,
+}
+
+
+class _Study(Protocol):
+    """What these questions need of a study."""
+
+    _runs: Runs
+    _watch: Watch
+
+    @property
+    def metric(self) -> str: ...
+
+    def nodes(self, what: Iterable[Node | str] | Node | str) -> list[Node]: ...
+
+    def estimate(
+        self, kind: str, *, by: str | None = None, metric: str | None = None
+    ) -> Grid: ...
+
+
+class Estimating:
+    """The part of `PatchStudy` that estimates."""
+
+    def methods(self: _Study, kind: str) -> tuple[str, ...]:
+        """Names of the methods that give estimates of a kind in this model."""
+        return offered(self._runs, kind)
+
+    def estimate(
+        self: _Study,
+        kind: str,
+        method: str = "atp",
+        *,
+        by: str | None = None,
+        metric: str | None = None,
+        **options: Any,
+    ) -> Grid:
+        """Estimated effects of all nodes of a kind, from one backward for all kinds.
+
+        The others than AtP, its fix and RelP take more: see the grid's `cost`.
+
+        Args:
+            kind: see `nodes.KINDS`.
+            method: `"atp"` (first order), `"atp_qk"` (queries and keys through the
+                softmax), `"graddrop"` (sizes, without cancellation of paths),
+                `"atp_star"` (both), `"ig"` (gradients averaged along a path) or
+                `"relp"` (other rules in the backward).
+            by: `"pos"` cuts heads by position, `"dest"` and `"dest_src"` patterns.
+            metric: one of `metrics`; None is the first.
+            options: the method's own, such as `steps` of `"ig"`.
+
+        Raises:
+            ValueError: if the kind or the method is unknown, the method does not give
+                that kind in this model, or the metric cannot be differentiated.
+            TypeError: if the method has no such option.
+            RuntimeError: if the model changed since the study captured its runs.
+        """
+        if method not in METHODS:
+            raise ValueError(
+                f"unknown method {method!r}: choose one of {', '.join(METHODS)}"
+            )
+        kind, by = kind_name(kind), cut_of(kind, by)
+        self._watch.check()
+        runs = self._runs.reading(metric or self.metric)
+        with computing():
+            return METHODS[method](runs, kind, by, **options)
+
+    def hvp(
+        self: _Study,
+        nodes: Iterable[Node | str] | Node | str,
+        *,
+        metric: str | None = None,
+    ) -> dict[Node, Curvature]:
+        """AtP's estimates of chosen nodes, to second order, and how far to trust them.
+
+        Each node takes a run from its layer on and two backwards of it. One node's first
+        and second order can both be small while a patch is not: exact patches decide.
+
+        Args:
+            nodes: of any kinds.
+            metric: one of `metrics`; None is the first.
+
+        Raises:
+            ValueError: if a name is not a node's, there is no such metric, it cannot be
+                differentiated, or the decoder does not cover the model.
+            IndexError: if the model has no such node.
+            TypeError: if something is not a node.
+            RuntimeError: if the model changed since the study captured its runs.
+
+        Example:
+            >>> from patchwidget import Head, PatchStudy, demo
+            >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
+            >>> found = study.hvp([Head(2, 0), Head(3, 1, kind="q")])
+            >>> [len(one.ratio) == len(study.pairs) for one in found.values()]
+            [True, True]
+        """
+        asked = dict.fromkeys(self.nodes(nodes))
+        groups: dict[tuple[str, str | None], list[Node]] = defaultdict(list)
+        for node in asked:
+            groups[node.kind, node.by].append(node)
+        runs, found = self._runs.reading(metric or self.metric), {}
+        for (kind, by), members in groups.items():
+            grid = self.estimate(kind, by=by, metric=metric)
+            with computing():
+                found.update(hvp(runs, grid, members))
+        return {node: found[node] for node in asked}
