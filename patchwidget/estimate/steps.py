@@ -52,7 +52,8 @@ class NodeStep:
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
-        return _reduced((self.source - self.base) * gradient, self.site, self.by)
+        product = (self.source - self.base).mul_(gradient)
+        return _reduced(product, self.site, self.by)
 
 
 def node_step(runs: Runs, kind: str, by: str | None, layer: int) -> NodeStep:
