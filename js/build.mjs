@@ -1,5 +1,6 @@
 // Bundles the front end into the two files that the Python package ships.
 //   node js/build.mjs            one minified build
+//   node js/build.mjs --page     the fixture page, for the browser tests
 //   node js/build.mjs --serve    rebuild on change, and serve the fixture page
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -37,14 +38,18 @@ async function build() {
 }
 
 /** The page draws from the sources, so that it needs no kernel and no bundle. */
+const pageOptions = {
+  ...options,
+  entryPoints: [
+    { in: `${FIXTURE_PAGE}main.ts`, out: "page" },
+    { in: "js/style.css", out: "widget" },
+  ],
+  outdir: "build/page",
+};
+
 async function serve() {
   const context = await esbuild.context({
-    ...options,
-    entryPoints: [
-      { in: `${FIXTURE_PAGE}main.ts`, out: "page" },
-      { in: "js/style.css", out: "widget" },
-    ],
-    outdir: "build/page",
+    ...pageOptions,
     sourcemap: "inline",
     logLevel: "info",
   });
@@ -59,7 +64,9 @@ async function serve() {
 }
 
 try {
-  await (process.argv.includes("--serve") ? serve() : build());
+  if (process.argv.includes("--serve")) await serve();
+  else if (process.argv.includes("--page")) await esbuild.build(pageOptions);
+  else await build();
 } catch (error) {
   // esbuild has already printed its own errors, with the lines that they are about.
   if (!error.errors) throw error;

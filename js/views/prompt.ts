@@ -20,7 +20,13 @@ const MAX_NAMED = 4;
 export const promptView: MakeView = (view) => {
   const { store, signal } = view;
   const tokens = el("div", { class: "pw-tokens" });
-  const strip = el("div", { class: "pw-strip" }, rowNames(), tokens);
+  // Long prompts scroll, which a keyboard can only do in what it can reach.
+  const reach = {
+    tabindex: 0,
+    role: "region",
+    "aria-label": "Clean and corrupted prompt",
+  };
+  const strip = el("div", { class: "pw-strip", ...reach }, rowNames(), tokens);
   const facts = el("div", { class: "pw-facts" });
   let columns: HTMLElement[] = [];
   react(signal, () => {

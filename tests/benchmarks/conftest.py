@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
+from fixture_page import open_page, page_address  # noqa: F401 - as below
 from lab_fixtures import (  # noqa: F401 - found beside the browser tests, by name
     browser,
     lab_server,

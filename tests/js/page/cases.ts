@@ -11,6 +11,7 @@ import {
   TRAITS,
   verified,
 } from "./data";
+import { gpt2 } from "./gpt2";
 
 type Traits = Record<Trait, unknown>;
 
@@ -88,6 +89,36 @@ function large(): Traits {
     grids: Object.assign({}, ...byPosition, ...byHead),
     verified: {},
     selection: ["L20H3.k"],
+  };
+}
+
+/** What the benchmark asks: 48 layers of 64 heads in five facets, and 512 tokens. */
+function bench(): Traits {
+  const { study, ...traits } = large();
+  const tokens = 512;
+  const clean = Array.from({ length: tokens }, (_, index) => ` word${index}`);
+  const pairs = [
+    { clean, corrupted: clean.with(300, " other"), answers: [" a", " b"] },
+  ];
+  const more = { n_pos: tokens, pairs, labels: {}, answer_position: tokens - 1 };
+  const noise = seeded(3);
+  const names = Array.from({ length: 300 }, (_, index) => {
+    return `L${index % 48}H${(index * 7) % 64}.z`;
+  });
+  const verified = names.map((name) => {
+    const exact = noise() - 0.5;
+    const rest = { raw: exact, per_pair: [exact], halves: null, interval: null };
+    return [name, { estimate: exact * 1.2, exact, ...rest }];
+  });
+  const grids = Object.entries(traits.grids as object).filter(
+    ([, grid]) => grid.axes[1] === "head",
+  );
+  return {
+    ...traits,
+    study: { ...(study as object), ...more },
+    grids: Object.fromEntries(grids),
+    verified: Object.fromEntries(verified),
+    selection: ["L20H3.z"],
   };
 }
 
@@ -283,6 +314,7 @@ function layers(count: number): () => Traits {
 
 export const CASES: Record<string, () => Traits> = {
   usual,
+  gpt2,
   running: () => ({
     ...TRAITS,
     selection: ["L4H0.z", "L1H1.z"],
@@ -305,6 +337,7 @@ export const CASES: Record<string, () => Traits> = {
   tiny,
   oneToken,
   large,
+  bench,
   long,
   heads,
   veryLong,

@@ -14,6 +14,8 @@ const host = fixtureHost(traits);
 const { signal } = new AbortController();
 playKernel(host, readStudy(traits.study)?.positions ?? 0);
 const store = createStore(host, signal);
+// For the tests that drive this page.
+Object.assign(window, { fixture: { host, store } });
 const places = document.querySelector("main");
 for (let view = 0; view < Number(query.get("views") ?? 1); view++) {
   const place = document.createElement("div");

@@ -1,0 +1,126 @@
+"""Every case of the page without a kernel, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fixture_page import ROOT
+
+pytestmark = pytest.mark.browser
+
+CASES = re.findall(
+    r"^  ([a-z]\w*)(?:,|:)",
+    (ROOT / "tests/js/page/cases.ts")
+    .read_text("utf-8")
+    .partition("export const CASES")[2],
+    re.MULTILINE,
+)
+# Every cell of every grid once with the pointer, then a pick, over and over. Hovering
+# is told by pointer events alone, as the browser does.
+HOVERS = """([rounds, picks]) => {
+  const canvases = [...document.querySelectorAll("canvas")];
+  const fire = (canvas, type, init) => canvas.dispatchEvent(
+    new PointerEvent(type, {bubbles: true, pointerId: 1, isPrimary: true, ...init}));
+  for (let round = 0; round < rounds; round++) {
+    const canvas = canvases[round % canvases.length];
+    const box = canvas.getBoundingClientRect();
+    const place = {
+      clientX: box.left + ((round * 37) % 101) / 101 * box.width,
+      clientY: box.top + ((round * 53) % 89) / 89 * box.height,
+    };
+    fire(canvas, "pointermove", place);
+    if (round % 7 === 0) fire(canvas, "pointerleave", place);
+  }
+  const { store, host } = window.fixture;
+  const sent = host.sent.length;
+  for (let pick = 0; pick < picks; pick++) {
+    store.set("selection", [`L${pick % 5}H${pick % 8}.z`]);
+  }
+  store.set("selection", []);
+  return sent;
+}"""
+
+
+def test_the_cases_are_found():
+    assert "usual" in CASES
+    assert len(CASES) >= 12
+
+
+@pytest.mark.parametrize(
+    ("theme", "width"), [("light", 480), ("dark", 1400), ("light", 1800)]
+)
+@pytest.mark.parametrize("case", CASES)
+def test_a_case(case, theme, width, open_page):
+    page = open_page(case, theme, width)
+    assert page.errors == []
+    assert page.axe() == []
+    wider = page.page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert wider == 0
+
+
+def counters(page):
+    session = page.page.context.new_cdp_session(page.page)
+    session.send("HeapProfiler.collectGarbage")
+    found = session.send("Memory.getDOMCounters")
+    return {
+        "listeners": found["jsEventListeners"],
+        "nodes": found["nodes"],
+        "host": page.page.evaluate("window.fixture.host.listenerCount()"),
+        "canvases": page.page.evaluate("document.querySelectorAll('canvas').length"),
+    }
+
+
+def test_nothing_grows(open_page):
+    page = open_page()
+    page.page.evaluate("window.fixture.store.set('selection', [])")
+    # Once before counting: what is made when it is first wanted is no growth.
+    page.page.evaluate(HOVERS, [500, 500])
+    page.settle()
+    before = counters(page)
+    sent = page.page.evaluate("window.fixture.host.sent.length")
+    sent_after_hovers = page.page.evaluate(HOVERS, [18_000, 2_000])
+    assert sent_after_hovers == sent  # hovering says nothing to the kernel
+    page.settle()
+    page.page.wait_for_timeout(1500)  # the last played patches and answers
+    after = counters(page)
+    assert after["listeners"] <= before["listeners"]
+    assert after["host"] == before["host"]
+    assert after["canvases"] == before["canvases"]
+    assert after["nodes"] <= before["nodes"] + 50
+    assert page.errors == []
+
+
+def test_text_is_never_markup(open_page):
+    page = open_page("tokens")
+    assert page.page.evaluate("document.querySelectorAll('.pw-root script').length") == 0
+    assert "<script>alert(1)</script>" in page.page.inner_text(".pw-root")
+
+
+@pytest.mark.parametrize(("label", "beginning"), [("SVG", "<svg"), ("code", "from")])
+def test_copies_reach_the_clipboard(label, beginning, open_page):
+    page = open_page()
+    page.page.evaluate(
+        "() => { navigator.clipboard.writeText = async (text) => { window.copied = text; } }"
+    )
+    page.page.locator(".pw-copy button", has_text=label).click()
+    page.page.wait_for_function("window.copied")
+    assert page.page.evaluate("window.copied").startswith(beginning)
+
+
+def test_a_png_has_the_pixels_asked_for(open_page):
+    page = open_page()
+    page.page.evaluate("""() => { navigator.clipboard.write = async ([item]) => {
+      const bitmap = await createImageBitmap(await item.getType("image/png"));
+      window.copied = bitmap.width;
+    } }""")
+    width = page.page.evaluate(
+        "document.querySelector('.pw-heatmaps').getBoundingClientRect().width"
+    )
+    page.page.select_option("[aria-label='Scale of the PNG']", "4")
+    page.page.locator(".pw-copy button", has_text="PNG").click()
+    page.page.wait_for_function("window.copied")
+    margins = 2 * 8
+    assert page.page.evaluate("window.copied") == pytest.approx(4 * (width + margins), 2)
