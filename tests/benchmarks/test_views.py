@@ -101,11 +101,16 @@ def test_how_quick_the_page_is(open_page):
         ),
         ("first drawing after data arrive", [evaluate(REDRAW) for _ in range(20)]),
         ("frames of a brush over a grid", evaluate(DRAG, [".pw-grid", 100])),
-        ("frames of a brush over the scatter", evaluate(DRAG, [".pw-scatter canvas", 100])),
+        (
+            "frames of a brush over the scatter",
+            evaluate(DRAG, [".pw-scatter canvas", 100]),
+        ),
     ]
     assert page.errors == []
     table = Table(
-        "views", "How quick the page is: 48 layers, 64 heads, five facets, 512 tokens", COMMAND
+        "views",
+        "How quick the page is: 48 layers, 64 heads, five facets, 512 tokens",
+        COMMAND,
     )
     table.add(f"Headless Chromium {page.page.context.browser.version}.", "")
     table.add("| what | median, ms | least | most |", "|---|---|---|---|")

@@ -95,7 +95,9 @@ def test_nothing_grows(open_page):
 
 def test_text_is_never_markup(open_page):
     page = open_page("tokens")
-    assert page.page.evaluate("document.querySelectorAll('.pw-root script').length") == 0
+    assert (
+        page.page.evaluate("document.querySelectorAll('.pw-root script').length") == 0
+    )
     assert "<script>alert(1)</script>" in page.page.inner_text(".pw-root")
 
 
@@ -123,4 +125,6 @@ def test_a_png_has_the_pixels_asked_for(open_page):
     page.page.locator(".pw-copy button", has_text="PNG").click()
     page.page.wait_for_function("window.copied")
     margins = 2 * 8
-    assert page.page.evaluate("window.copied") == pytest.approx(4 * (width + margins), 2)
+    assert page.page.evaluate("window.copied") == pytest.approx(
+        4 * (width + margins), 2
+    )

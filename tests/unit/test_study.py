@@ -518,7 +518,7 @@ def test_dropout_at_rate_zero_is_no_dropout(own_model, tokens):
 
 def test_a_rate_that_rises_in_train_mode_is_noticed(own_model, tokens):
     with dropping(own_model, 0.0) as module:
-        study = study_of(own_model, tokens)
+        study = PatchStudy(own_model, *tokens)
         study.exact([Head(0, 0)])
         module.p = 0.5
         with pytest.raises(ValueError, match="drops 50% at random"):
@@ -562,7 +562,7 @@ def test_changed_weights_are_noticed(own_model, tokens, engine, how):
 
 @pytest.mark.parametrize("part", ["parameter", "module"])
 def test_what_stands_in_for_a_part_is_noticed(own_model, tokens, part):
-    study = study_of(own_model, tokens)
+    study = PatchStudy(own_model, *tokens)
     study.exact([Head(0, 0)])
     if part == "module":
         own_model.blocks[1] = copy.deepcopy(own_model.blocks[0])
@@ -575,7 +575,7 @@ def test_what_stands_in_for_a_part_is_noticed(own_model, tokens, part):
 
 
 def test_what_does_not_matter_may_change_and_the_watch_goes_on(own_model, tokens):
-    study = study_of(own_model, tokens)
+    study = PatchStudy(own_model, *tokens)
     study.exact([Head(0, 0)])
     extra = own_model.blocks[0].extra = nn.Identity()
     study.exact([Head(0, 1)])
