@@ -208,9 +208,10 @@ class PatchStudy(Estimating, Verifying):
         """The steps of a long computation, to be exhausted or closed at any time.
 
         Args:
-            what: `"exact"`, `"joint"` or `"verify"`.
+            what: `"exact"`, `"joint"`, `"verify"`, or `"bound"`: the last part of a
+                verification alone, on what is not verified by now.
             nodes: what is patched: for `"exact"` a kind or nodes, for `"joint"` several
-                sets of nodes, for `"verify"` kinds. What is known is not run again.
+                sets of nodes, else kinds. What is known is not run again.
             method: see `verify`, whose steps carry its `report` so far.
             by: see `exact`.
             window: see `exact`.
@@ -225,13 +226,16 @@ class PatchStudy(Estimating, Verifying):
         """
         if what == "verify":
             return loop_of(self, nodes, method, by=by, **plan).steps()
+        if what == "bound":
+            return loop_of(self, nodes, method, by=by, **plan).bounding()
         if plan:
             raise TypeError(f"{what!r} takes no {', '.join(plan)}: 'verify' does")
         if what == "exact":
             return self._runner.steps(self._patches(nodes, by, window))
         if what == "joint":
             return self._runner.steps([self._set(one) for one in nodes])
-        raise ValueError(f"unknown computation {what!r}: choose exact, joint, verify")
+        known = "exact, joint, verify, bound"
+        raise ValueError(f"unknown computation {what!r}: choose one of {known}")
 
     def _set(self, nodes: Nodes) -> Patch:
         if isinstance(nodes, (Node, str)):

@@ -5,9 +5,12 @@ import { type Channel, isAbort, MESSAGE_KINDS } from "../host/messages";
 import type { Kind } from "./node";
 import { record, text, whole } from "./shape";
 
-/** What is to be verified: the picks, the largest estimates, or all nodes of a kind. */
+/**
+ * What is to be verified: the picks, the largest estimates, or all nodes of a kind; or a
+ * bound on what is not.
+ */
 export interface Wanted {
-  what: "picked" | "top" | "all";
+  what: "picked" | "top" | "all" | "bound";
   /** Of which kind; empty for all. */
   of: Kind | "";
   top: number | null;

@@ -29,6 +29,7 @@ export const verifyView: MakeView = (view) => {
     choice(view, picksLabel(view), isOpen, () => wanted("picked")),
     choice(view, topLabel(view, top), isOpen, () => wanted("top", top.value)),
     choice(view, allLabel(view), isOpen, () => wanted("all")),
+    choice(view, boundLabel(view), isOpen, () => wanted("bound")),
   );
   const section = el("section", { class: "pw-verify" }, handle, choices);
   section.setAttribute("aria-label", "Verify by exact patches");
@@ -103,7 +104,7 @@ function topLabel({ store, signal }: View, top: { value: number }): HTMLElement 
   const rest = el("span");
   react(signal, () => {
     const kind = kindWords(store.kind.value);
-    rest.textContent = ` largest estimates of ${kind}, then a bound on the rest`;
+    rest.textContent = ` largest estimates of ${kind}`;
   });
   return el("label", {}, "the ", input, rest);
 }
@@ -113,6 +114,15 @@ function allLabel({ store, signal }: View): HTMLElement {
   react(signal, () => {
     const { value: kind } = store.kind;
     label.textContent = kind === "" ? "every cell" : `all of ${kindWords(kind)}`;
+  });
+  return label;
+}
+
+function boundLabel({ store, signal }: View): HTMLElement {
+  const label = el("span");
+  react(signal, () => {
+    const kind = kindWords(store.kind.value);
+    label.textContent = `a bound on what is not verified of ${kind}`;
   });
   return label;
 }

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from patchwidget.exact import Patch, Runner
+from patchwidget.exact import Patch, PatchCost, Runner
 from patchwidget.exact.bar import exhaust
 from patchwidget.grids import Grid
 from patchwidget.nodes import Node
@@ -81,6 +81,21 @@ class Verifying:
         loop = loop_of(self, kinds, method, by=by, **plan)
         exhaust(loop.steps(), f"verify {', '.join(kinds)}")
         return loop.report()
+
+    def bound_cost(
+        self: _Study,
+        kind: Kinds,
+        method: str = "atp",
+        *,
+        by: str | None = None,
+        **plan: Any,
+    ) -> PatchCost:
+        """What `steps("bound", ...)` would cost now: the runs of random sets.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: see `verify`.
+        """
+        return loop_of(self, kind, method, by=by, **plan).bound_cost()
 
     def rank(
         self: _Study,

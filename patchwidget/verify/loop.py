@@ -15,7 +15,7 @@ from time import monotonic
 
 import numpy as np
 
-from patchwidget.exact import Patch, Progress, Runner
+from patchwidget.exact import Patch, PatchCost, Progress, Runner
 from patchwidget.grids import Grid
 from patchwidget.nodes import Node
 from patchwidget.rank import Tally, mean_effect, means_of, patched_by, sizes_of
@@ -27,6 +27,7 @@ from patchwidget.verify.settling import Settling, settling
 from patchwidget.verify.verification import Verification
 
 GOING_ON = "not by itself: it goes on, or was closed"
+ONLY_BOUND = "only a bound was asked for"
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,27 @@ class Loop:
                     yield self._progress(report, step)
                     if monotonic() > until:
                         break
+        yield from self.bounding(why)
+
+    def bounding(self, why: str = ONLY_BOUND) -> Iterator[VerifyProgress]:
+        """Draw random sets of what is not verified; the bound tightens on the way.
+
+        Args:
+            why: why no more patches of single nodes are run.
+        """
         self._why = why
-        yield from self._bounding()
+        plan, nodes = self._plan, self._unverified()
+        if not nodes:
+            self._without_bound = "none is needed: nothing is unverified"
+        elif not plan.bound_runs:
+            self._without_bound = "none was asked for (bound_runs=0)"
+        else:
+            yield from self._drawing(nodes)
+        yield self._progress(self.report(), finished=True)
+
+    def bound_cost(self) -> PatchCost:
+        """What the runs for the bound would cost now."""
+        return self._runner.cost(self._random_sets())
 
     def report(self) -> Verification:
         """What is verified now, and what is not."""
@@ -165,28 +185,22 @@ class Loop:
         plan = self._plan
         if plan.seconds is None:
             return float("inf")
-        waiting = self._unverified()
-        if not waiting or not plan.bound_runs:
-            return self._started + plan.seconds
-        sets = patches_of(waiting, plan.bound_runs, plan.share, plan.seed)
-        needed = self._runner.cost([one for one in sets if one]).seconds
+        sets = self._random_sets()
+        needed = self._runner.cost(sets).seconds if sets else 0.0
         return self._started + plan.seconds - min(needed, plan.seconds / 2)
+
+    def _random_sets(self) -> list[Patch]:
+        """What would be run for the bound."""
+        plan, waiting = self._plan, self._unverified()
+        if not waiting or not plan.bound_runs:
+            return []
+        sets = patches_of(waiting, plan.bound_runs, plan.share, plan.seed)
+        return [one for one in sets if one]
 
     def _unverified(self) -> list[Node]:
         """What the bound is about, in an order that no estimate decides."""
         waiting = {one.node for one in self._waiting()}
         return [node for node in self._nodes if node in waiting]
-
-    def _bounding(self) -> Iterator[VerifyProgress]:
-        """Draw random sets of what is not verified; the bound tightens on the way."""
-        plan, nodes = self._plan, self._unverified()
-        if not nodes:
-            self._without_bound = "none is needed: nothing is unverified"
-        elif not plan.bound_runs:
-            self._without_bound = "none was asked for (bound_runs=0)"
-        else:
-            yield from self._drawing(nodes)
-        yield self._progress(self.report(), finished=True)
 
     def _drawing(self, nodes: Sequence[Node]) -> Iterator[VerifyProgress]:
         plan, counted = self._plan, 0

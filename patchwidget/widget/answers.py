@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from patchwidget.attention import Attention
+from patchwidget.exact import PatchCost
 from patchwidget.nodes import HEAD_KINDS, Node
 from patchwidget.widget import messages
 from patchwidget.widget.board import Board
@@ -185,10 +186,30 @@ def diagnosis(asked: Question) -> Steps:
 
 def cost(asked: Question) -> Answer:
     """What a verification would cost."""
-    nodes = nodes_of(asked)
-    found = asked.board.side.study.cost(nodes)
+    study = asked.board.side.study
+    if asked.body["what"] == "bound":
+        costs = [study.bound_cost(kinds, way) for kinds, way in groups_of(asked)]
+    else:
+        costs = [study.cost(nodes_of(asked))]
+    found = PatchCost(
+        sum(one.patches for one in costs),
+        sum(one.multiplications for one in costs),
+        sum(one.seconds for one in costs),
+    )
     payload = {"patches": found.patches, "seconds": found.seconds, "words": str(found)}
     return payload, []
+
+
+def groups_of(asked: Question) -> list[tuple[list[str], str]]:
+    """The kinds that are asked for, by the method that each has.
+
+    Estimates of different methods have no common ranking.
+    """
+    board, groups = asked.board, dict[str, list[str]]()
+    for kind in board.side.kinds(asked.kind()):
+        method = board.side.estimates.method_for(kind, board.method)
+        groups.setdefault(method, []).append(kind)
+    return [(kinds, method) for method, kinds in groups.items()]
 
 
 def nodes_of(asked: Question) -> list[Node]:
@@ -208,7 +229,7 @@ def nodes_of(asked: Question) -> list[Node]:
             for node in board.side.study.extent.nodes(one)
         ]
     if what != "top":
-        raise ValueError(f"unknown {what!r}: choose picked, top or all")
+        raise ValueError(f"unknown {what!r}: choose picked, top, all or bound")
     top = asked.whole("top")
     if top < 1:
         raise ValueError(f"top={top} asks for nothing: give 1 or more")

@@ -149,6 +149,7 @@ describe("verifying", () => {
       ["picked", "q", null],
       ["top", "q", 10],
       ["all", "q", null],
+      ["bound", "q", null],
     ]);
     expect(line("all").querySelector("button")?.disabled).toBe(true);
     await answerCosts(12);

@@ -10,6 +10,7 @@ import torch
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Head, PatchStudy
+from patchwidget.estimate import METHODS
 from patchwidget.exact import Progress
 from patchwidget.verify import Plan, Verification, VerifyProgress
 from patchwidget.verify import loop as verify_loop
@@ -373,10 +374,9 @@ def test_settling_follows_its_formula(study):
 
 def test_an_estimate_that_is_blind_never_settles(study, monkeypatch):
     """All estimates 0, effects not: no slack is wide enough, so all of them are run."""
-    from patchwidget import study as facade
 
     def blind(runs, kind, by):
-        grid = facade.METHODS["atp"](runs, kind, by)
+        grid = METHODS["atp"](runs, kind, by)
         return type(grid)(
             grid.kind,
             torch.zeros_like(grid.raw),
@@ -385,12 +385,33 @@ def test_an_estimate_that_is_blind_never_settles(study, monkeypatch):
             method="blind",
         )
 
-    monkeypatch.setitem(facade.METHODS, "blind", blind)
+    monkeypatch.setitem(METHODS, "blind", blind)
     found = study.verify("z", "blind", by="pos", top=1, patches=5, bound_runs=0)
     assert found.settling.slack == inf
     assert not found.settled
     assert found.to_dict()["settling"]["slack"] is None
     assert study.verify("z", "blind", by="pos", top=1).unverified == 0
+
+
+def test_a_bound_alone_is_the_last_part_of_a_verification(style):
+    whole = fresh(style).verify("z", by="pos", patches=3)
+    study = fresh(style)
+    study.verify("z", by="pos", patches=3, bound_runs=0)
+    *_, last = study.steps("bound", "z", by="pos")
+    assert last.report.bound == whole.bound
+    assert (last.report.patches, last.report.bound_runs) == (0, whole.bound_runs)
+    assert last.report.why == "only a bound was asked for"
+
+
+def test_a_bound_alone_costs_what_it_then_runs(study, runs):
+    cost = study.bound_cost("z", by="pos", bound_runs=50)
+    del runs[:]  # the pace was learnt by a run
+    list(study.steps("bound", "z", by="pos", bound_runs=50))
+    last = study.extent.n_pos - 1  # what the last layer writes elsewhere costs nothing
+    free = [
+        all(node.layer == 1 and node.pos < last for node in patch) for patch in runs
+    ]
+    assert cost.patches == len(runs) - sum(free) > 0
 
 
 def test_several_metrics_are_read_from_the_same_runs(model, tokens, runs):

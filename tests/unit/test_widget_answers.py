@@ -272,6 +272,15 @@ def test_a_cost_is_told_and_nothing_is_run(widget, labelled, body, count):
     assert {node.kind for node in labelled.verified} == {"mlp_out"}
 
 
+def test_a_bound_has_a_cost_of_its_own(widget, labelled):
+    payload, _ = asked(widget, "cost.get", what="bound", of="v")
+    assert payload["patches"] == labelled.bound_cost("v").patches > 5
+    assert payload["seconds"] > 0
+    labelled.exact("v")
+    payload, _ = asked(widget, "cost.get", what="bound", of="v")
+    assert payload["patches"] == 0
+
+
 def test_what_is_known_costs_nothing(widget):
     widget.selection = ["L0H1.v"]
     payload, _ = asked(widget, "cost.get", what="picked", of="")

@@ -131,6 +131,17 @@ def test_all_kinds_are_verified_by_the_method_that_each_has(labelled):
     assert widget.report["z"]["method"] == "relp"
 
 
+def test_a_bound_on_what_is_not_verified(labelled):
+    widget = PatchWidget(labelled)
+    asked(widget, "verify.start", what="top", of="z", top=2)
+    assert widget.report["z"]["bound"] is None
+    asked(widget, "verify.start", what="bound", of="z", top=None)
+    bound = widget.report["z"]["bound"]
+    assert bound["unverified"] == 4
+    assert bound["value"] > 0
+    assert widget.job["label"] == "bound on z"
+
+
 def test_a_bound_is_shown_while_it_is_drawn(labelled, monkeypatch):
     """A budget leaves some nodes, for which sets are run."""
     steps = PatchStudy.steps
