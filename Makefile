@@ -85,8 +85,18 @@ lab: .venv/installed $(BUNDLE)
 
 # ---- tests ----------------------------------------------------------------------------
 
-test: check test-js test-tl2 .venv/installed $(BUNDLE) chromium
-	@.venv/bin/python -m pytest -m "not long and not gpt2 and not bench" $(PYTEST_FLAGS)
+# Both versions of TransformerLens at once, a core each; the second one's log comes after.
+test: check test-js .venv/installed .venv-tl2/installed $(BUNDLE) chromium
+	@export OMP_NUM_THREADS=1
+	mkdir -p .artifacts
+	$(TL2_PYTEST) $(PYTEST_FLAGS) >.artifacts/tl2.log 2>&1 & second=$$!
+	trap "kill $$second 2>/dev/null || true" EXIT
+	status=0
+	.venv/bin/python -m pytest -m "not long and not gpt2 and not bench" $(PYTEST_FLAGS) || status=$$?
+	echo "waiting for the tests under TransformerLens 2"
+	wait $$second || status=$$?
+	cat .artifacts/tl2.log
+	exit $$status
 
 test-py: .venv/installed $(BUNDLE)
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
