@@ -9,12 +9,15 @@ Where no loop is running (a script, a plain test) the same steps run at once.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Literal
 
 from patchwidget.exact import Progress
+from patchwidget.exact.bar import exhaust
+from patchwidget.widget.interrupts import interrupts_told
 from patchwidget.widget.messages import error_record
 
 State = Literal["idle", "running", "done", "failed", "cancelled"]
@@ -41,9 +44,21 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-async def _a_step_a_turn(steps: Iterator[None]) -> None:
+async def _a_step_a_turn(steps: Iterator[object]) -> None:
     for _ in steps:
         await asyncio.sleep(0)
+
+
+def _told(
+    steps: Iterator[object], on_interrupt: Callable[[], None]
+) -> Generator[None, None, None]:
+    """Steps during which an interrupt that nobody else hears is heard."""
+    end = object()
+    while True:
+        with interrupts_told(on_interrupt):
+            if next(steps, end) is end:
+                return
+        yield
 
 
 @dataclass
@@ -77,13 +92,16 @@ class Jobs:
         loop: the kernel's loop, or None where there is none.
         on_state: told of every change of the job's state.
         on_progress: told of every step, and how many seconds are left if one can tell.
+        on_interrupt: told when whoever waits, or would wait, gives up.
     """
 
     loop: asyncio.AbstractEventLoop | None
     on_state: Callable[[Job], None]
     on_progress: Callable[[Job, float | None], None]
+    on_interrupt: Callable[[], None]
     _job: Job = field(default_factory=Job)
     _wanted: int = 0
+    _driver: Generator[Progress, None, Exception | None] | None = None
     _task: asyncio.Task[None] | None = None
     _errands: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -95,11 +113,30 @@ class Jobs:
         self._wanted += 1
         self._soon(self._begin, self._wanted, make_steps, label)
 
+    def run(self, make_steps: Callable[[], Steps], label: str) -> None:
+        """Run a computation to its end, with a bar; one that is under way is dropped.
+
+        Raises:
+            RuntimeError: if it is cancelled, or asked for from a thread or a
+                computation beside which it must not run.
+            Exception: whatever the computation raises.
+        """
+        if self._is_beside() or self._is_stepping():
+            raise RuntimeError(
+                "a job cannot wait for another one, nor run in a thread beside the "
+                "notebook's cells: use start"
+            )
+        self._wanted += 1
+        self._drop()
+        exhaust(self._raising(self._wanted, make_steps, label), label)
+
     def cancel(self) -> None:
         """Drop what is under way, or an old failure; what was finished is kept."""
         self._wanted += 1
+        if not self._is_beside():
+            self._drop()
         if self._job.state == "failed":
-            self._soon(self._tell, Job())
+            self.soon(self._tell, Job())
 
     def errand(self, steps: Iterator[None]) -> None:
         """Run something short, beside the computation and without stopping it.
@@ -122,24 +159,57 @@ class Jobs:
         failed = Job(self._wanted, "failed", error=error_record(error))
         self._soon(self._tell, failed)
 
-    def _soon(self, call: Callable[..., None], *args: Any) -> None:
-        """Call on the loop's own thread, or at once where no loop is running."""
+    def soon(self, call: Callable[..., object], *args: Any) -> None:
+        """Call on the loop's own thread: at once if this is it, or no loop is running."""
+        if self._is_beside():
+            self._soon(call, *args)
+        else:
+            call(*args)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call after a while; at once where no loop is running."""
+        if self.loop is None or not self.loop.is_running():
+            call()
+        else:
+            self.soon(self.loop.call_later, seconds, call)
+
+    def _soon(self, call: Callable[..., object], *args: Any) -> None:
+        """Call in the loop's next turn, or at once where no loop is running."""
         if self.loop is None or not self.loop.is_running():
             call(*args)
         else:
             self.loop.call_soon_threadsafe(call, *args)
 
+    def _is_beside(self) -> bool:
+        """Whether the loop is running, and not on this thread."""
+        is_running = self.loop is not None and self.loop.is_running()
+        return is_running and running_loop() is not self.loop
+
+    def _is_stepping(self) -> bool:
+        if self._driver is None:
+            return False
+        return inspect.getgeneratorstate(self._driver) == inspect.GEN_RUNNING
+
+    def _drop(self) -> None:
+        """Close what is under way, unless this is called from inside one of its steps."""
+        if self._driver is not None and not self._is_stepping():
+            self._driver.close()
+
     async def settled(self) -> None:
-        """Wait until nothing is under way.
+        """Wait until nothing is under way; who stops waiting cancels it.
 
         Raises:
             RuntimeError: if the last computation failed, with its message.
         """
-        # A request made in this same cell has only been scheduled: let it begin.
-        await asyncio.sleep(0)
-        while self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
+        try:
+            # A request made in this same cell has only been scheduled: let it begin.
             await asyncio.sleep(0)
+            while self._task is not None and not self._task.done():
+                await asyncio.wait([self._task])
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.on_interrupt()
+            raise
         error = self._job.error
         if error is not None:
             raise RuntimeError(f"{error['type']}: {error['message']}")
@@ -163,14 +233,40 @@ class Jobs:
     ) -> None:
         if before is not None and not before.done():
             await asyncio.wait([before])  # it sees that it is not wanted and closes
-        await _a_step_a_turn(self._drive(number, make_steps, label))
+        steps = self._drive(number, make_steps, label)
+        await _a_step_a_turn(_told(steps, self._interrupted))
+
+    def _interrupted(self) -> None:
+        """Heard in the middle of a step: only a flag is set, all else has to wait."""
+        self._wanted += 1
+        self._soon(self.on_interrupt)
+
+    def _raising(
+        self, number: int, make_steps: Callable[[], Steps], label: str
+    ) -> Generator[Progress, None, None]:
+        """The steps of one who waits for them: what goes wrong is raised, too."""
+        error = yield from self._drive(number, make_steps, label)
+        if error is not None:
+            raise error
+        if self._job.state != "done":
+            raise RuntimeError("the job was cancelled; what was finished is kept")
 
     def _drive(
         self, number: int, make_steps: Callable[[], Steps], label: str
-    ) -> Generator[None, None, None]:
+    ) -> Generator[Progress, None, Exception | None]:
         """One turn a step; every way out leaves a truthful state behind."""
         if number != self._wanted:
-            return
+            return None
+        driver = self._driver = self._driven(number, make_steps, label)
+        try:
+            return (yield from driver)
+        finally:
+            if self._driver is driver:
+                self._driver = None
+
+    def _driven(
+        self, number: int, make_steps: Callable[[], Steps], label: str
+    ) -> Generator[Progress, None, Exception | None]:
         # Its own record: a refusal may be on show in between.
         job = Job(number, "running", label=label)
         self._tell(job)
@@ -182,19 +278,21 @@ class Jobs:
                 job = replace(job, done=step.done, total=step.total)
                 self.on_progress(job, clock.left(step.work))
                 if number == self._wanted:
-                    yield
+                    yield step
                 if number != self._wanted:
                     self._tell(replace(job, state="cancelled"))
-                    return
+                    return None
             self._tell(replace(job, state="done"))
         except Exception as error:  # noqa: BLE001 - whatever it is, the page shows it
             self._tell(replace(job, state="failed", error=error_record(error)))
+            return error
         except BaseException:
             self._tell(replace(job, state="cancelled"))
             raise
         finally:
             if isinstance(steps, Generator):
                 steps.close()
+        return None
 
     def _tell(self, job: Job) -> None:
         self._job = job

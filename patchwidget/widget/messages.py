@@ -6,6 +6,7 @@ unasked. Whatever is malformed or unknown is reported once and ignored.
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 ATTENTION_GET = "attention.get"
@@ -40,10 +41,45 @@ def request_problem(content: object) -> str | None:
     if not isinstance(content, dict):
         return f"a message is an object, got {type(content).__name__}"
     if content.get("kind") not in REQUESTS:
-        return f"unknown message kind {content.get('kind')!r}"
+        return f"unknown message kind {short(content.get('kind'))}"
     if not isinstance(content.get("id"), str):
         return f"{content['kind']} without an id"
     return None
+
+
+def envelope_problem(message: object) -> str | None:
+    """What is wrong with a message as the comm delivers it; None if it can be opened.
+
+    No trait of a page holds bytes, so that none may come with a new state.
+    """
+    data = _data(message)
+    if not isinstance(data, dict):
+        return "a message without data"
+    method, state = data.get("method"), data.get("state")
+    if method not in ("update", "custom", "request_state"):
+        return f"unknown method {short(method)}"
+    if method == "update" and not isinstance(state, dict):
+        return f"a state is an object, got {type(state).__name__}"
+    if method == "update" and data.get("buffer_paths"):
+        return "no trait of a page takes bytes"
+    return None
+
+
+def is_cancel(message: object) -> bool:
+    """Whether a message, as the comm delivers it, asks to stop a job."""
+    data = _data(message)
+    content = data.get("content") if isinstance(data, dict) else None
+    return isinstance(content, dict) and content.get("kind") == JOB_CANCEL
+
+
+def _data(message: object) -> object:
+    content = message.get("content") if isinstance(message, dict) else None
+    return content.get("data") if isinstance(content, dict) else None
+
+
+def short(value: object) -> str:
+    """A value in a few words, whatever a page makes of it."""
+    return reprlib.repr(value)
 
 
 def reply(request: Message, payload: Message) -> Message:

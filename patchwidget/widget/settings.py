@@ -6,16 +6,17 @@ What does not exist in the study is refused where it is set, and on screen. Sett
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import traitlets
 
-from patchwidget.widget.jobs import Jobs
+from patchwidget.widget import messages
+from patchwidget.widget.page import Page
 from patchwidget.widget.side import Side
 
-_Proposal = dict[str, Any]
 _REFUSED = (TypeError, ValueError, IndexError)
 
 
@@ -23,7 +24,24 @@ def _view_owned(trait: Any) -> Any:
     return trait.tag(sync=True, echo_update=False)
 
 
-class Settings(traitlets.HasTraits):
+_T = TypeVar("_T")
+
+
+def _checks(name: str) -> Callable[[Callable[[Any, _T], _T]], Any]:
+    """A trait's check; what a closed widget is set to matters to nobody."""
+
+    def validator(check: Callable[[Any, _T], _T]) -> Any:
+        @wraps(check)
+        def checked(self: Settings, proposal: dict[str, Any]) -> Any:
+            value = proposal["value"]
+            return value if self._is_closed else check(self, value)
+
+        return traitlets.validate(name)(checked)
+
+    return validator
+
+
+class Settings(Page):
     """The traits of the page, checked against a study."""
 
     # Nodes are taken too; the validator makes names of them.
@@ -44,7 +62,7 @@ class Settings(traitlets.HasTraits):
     wide = _view_owned(traitlets.Bool(default_value=False))
 
     _side: Side
-    _jobs: Jobs
+    _is_closed = False
 
     @contextmanager
     def _visibly(self) -> Iterator[None]:
@@ -55,16 +73,15 @@ class Settings(traitlets.HasTraits):
             self._jobs.refuse(error)
             raise
 
-    @traitlets.validate("selection")
-    def _check_selection(self, proposal: _Proposal) -> list[str]:
+    @_checks("selection")
+    def _check_selection(self, given: Sequence[Any]) -> Sequence[str]:
         """Names as the kernel writes them, each once."""
         with self._visibly():
-            nodes = self._side.study.nodes(proposal["value"])
+            nodes = self._side.study.nodes(given)
         return list(dict.fromkeys(map(str, nodes)))
 
-    @traitlets.validate("method")
-    def _check_method(self, proposal: _Proposal) -> str:
-        name = str(proposal["value"])
+    @_checks("method")
+    def _check_method(self, name: str) -> str:
         offered = list(self._side.estimates.methods)
         with self._visibly():
             if name not in offered:
@@ -74,9 +91,9 @@ class Settings(traitlets.HasTraits):
                 )
         return name
 
-    @traitlets.validate("direction")
-    def _check_direction(self, proposal: _Proposal) -> str:
-        name, offered = str(proposal["value"]), self._side.study.directions
+    @_checks("direction")
+    def _check_direction(self, name: str) -> str:
+        offered = self._side.study.directions
         with self._visibly():
             if name not in offered:
                 only = " (an ablation has only this one)" if len(offered) == 1 else ""
@@ -86,21 +103,49 @@ class Settings(traitlets.HasTraits):
                 )
         return name
 
-    @traitlets.validate("kind")
-    def _check_kind(self, proposal: _Proposal) -> str:
+    @_checks("kind")
+    def _check_kind(self, given: str) -> str:
         with self._visibly():
-            return self._side.shown_kind(proposal["value"])
+            return self._side.shown_kind(given)
 
-    @traitlets.validate("names")
-    def _check_names(self, proposal: _Proposal) -> dict[str, str]:
+    @_checks("names")
+    def _check_names(self, given: dict[str, str]) -> dict[str, str]:
         """Heads as the kernel writes them: `L9H9`."""
         with self._visibly():
-            nodes = self._side.study.nodes(proposal["value"].keys())
+            nodes = self._side.study.nodes(given.keys())
             for node in nodes:
                 if node.head is None:
                     raise ValueError(f"{node} is no head that could be given a name")
         heads = [f"L{node.layer}H{node.head}" for node in nodes]
-        return dict(zip(heads, proposal["value"].values(), strict=True))
+        return dict(zip(heads, given.values(), strict=True))
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the page set; what cannot be is shown as refused, and taken back.
+
+        Raising would leave the bad value where it is: it is checked before it is set.
+        """
+        fine = {}
+        for name, value in sync_data.items():
+            if name not in (*VIEW_OWNED, *_COUNTED):
+                problem = f"{messages.short(name)} is not for a page to set"
+                self._report_once(problem)
+            elif self._can_be(name, value):
+                fine[name] = value
+            else:
+                self.send_state(name)
+        super().set_state(fine)
+
+    def _can_be(self, name: str, value: Any) -> bool:
+        """Whether a view-owned trait can have a value; if not, the page is told why."""
+        try:
+            self.traits()[name]._validate(self, value)  # noqa: SLF001 - the only way not to set it
+        except traitlets.TraitError as error:
+            self._jobs.refuse(error)
+            return False
+        except (TypeError, ValueError, IndexError):
+            return False  # the check itself has shown it
+        return True
 
 
-VIEW_OWNED = tuple(Settings.class_trait_names(sync=True))
+VIEW_OWNED = tuple(Settings.class_own_traits(sync=True))
+_COUNTED = ("_view_count",)  # how many views there are

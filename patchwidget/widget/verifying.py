@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any, cast
 
 from patchwidget.exact import Progress
+from patchwidget.nodes import Node
+from patchwidget.study import PatchStudy
 from patchwidget.verify import Plan, VerifyProgress
 from patchwidget.widget.answers import Question, groups_of, nodes_of
 from patchwidget.widget.board import Board
@@ -25,6 +28,24 @@ def verification(asked: Question) -> list[Turn]:
     kind = asked.kind() or "all kinds"
     label = "picks" if asked.body["what"] == "picked" else f"top {len(nodes)} of {kind}"
     return [Turn(len(nodes), lambda: study.steps("exact", nodes), label)]
+
+
+def named(study: PatchStudy, what: str, nodes: Any, *args: Any, **kwargs: Any) -> Turn:
+    """A computation as `PatchStudy.steps` is asked for it.
+
+    Raises:
+        ValueError, TypeError, IndexError: if it can be told before anything is run.
+    """
+    if not isinstance(nodes, (str, Node)):
+        nodes = [one if isinstance(one, (str, Node)) else list(one) for one in nodes]
+    size = 0
+    if what != "verify":  # which starts by estimating
+        steps = study.steps(what, nodes, *args, **kwargs)
+        size = next(steps).total
+        cast("Generator[Progress]", steps).close()
+    is_one = isinstance(nodes, (str, Node))
+    label = f"{what} {nodes}" if is_one else f"{what}, {len(nodes)} asked for"
+    return Turn(size, lambda: study.steps(what, nodes, *args, **kwargs), label)
 
 
 def _all(board: Board, kinds: list[str], method: str) -> Turn:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
@@ -17,7 +16,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import anywidget
 import traitlets
 
 from patchwidget.effects import Effect
@@ -28,13 +26,11 @@ from patchwidget.widget.answers import ANSWERS, Answer, Question
 from patchwidget.widget.board import Board
 from patchwidget.widget.estimates import LABELS
 from patchwidget.widget.jobs import Job, Jobs, running_loop
+from patchwidget.widget.page import weakly
 from patchwidget.widget.settings import VIEW_OWNED, Settings
 from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn, in_turn
-from patchwidget.widget.verifying import verification
-
-logger = logging.getLogger("patchwidget")
-logger.addHandler(logging.NullHandler())
+from patchwidget.widget.verifying import named, verification
 
 _OF_JOBS = (messages.JOB_CANCEL, messages.JOB_RETRY)
 _STATIC = Path(__file__).parents[1] / "static"
@@ -58,7 +54,7 @@ def _nothing() -> None:
     """Undo a subscription that there is not."""
 
 
-class PatchWidget(Settings, anywidget.AnyWidget):
+class PatchWidget(Settings):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:
@@ -106,8 +102,6 @@ class PatchWidget(Settings, anywidget.AnyWidget):
     report = traitlets.Dict(read_only=True).tag(sync=True)
     job = traitlets.Dict(read_only=True).tag(sync=True)
 
-    _is_open = False
-
     def __init__(self, study: Any, *args: Any, **kwargs: Any) -> None:
         is_made = isinstance(study, PatchStudy)
         ours = {"direction"} if is_made else set()
@@ -119,13 +113,14 @@ class PatchWidget(Settings, anywidget.AnyWidget):
             raise TypeError("a PatchStudy is given: it has its arguments already")
         self._told = monotonic()
         self._unsubscribe: Callable[[], None] = _nothing
-        self._reported: set[str] = set()
         self._verifying: list[Turn] = []  # asked for, and not finished
         self._given_up: list[Turn] = []
         self._under_way: list[Turn] = []
         self._sides: dict[str, Side] = {}
         self._side = self._side_of(study)
-        self._jobs = Jobs(running_loop(), self._on_state, self._on_progress)
+        self._jobs = Jobs(
+            running_loop(), self._on_state, self._on_progress, weakly(self.cancel)
+        )
         for name, value in {"direction": study.direction, **settings}.items():
             self.set_trait(name, value)
         # Everything is known before the page hears of the widget: one message opens it.
@@ -133,13 +128,48 @@ class PatchWidget(Settings, anywidget.AnyWidget):
         self._show(self._side_wanted())
         self.set_trait("job", asdict(Job()))
         super().__init__()
-        self._is_open = True
         self.on_msg(self._on_message)
         if self.selection:
             self._pursue()
 
+    def start(self, what: str, nodes: Any, *args: Any, **kwargs: Any) -> None:
+        """Run a long computation between the notebook's cells, and return at once.
+
+        The newest one wins: what was started before stops, and keeps what it finished.
+
+        Args:
+            what: `"exact"`, `"verify"` or `"joint"`.
+            nodes: see `PatchStudy.steps`.
+            *args: see `PatchStudy.steps`.
+            **kwargs: see `PatchStudy.steps`.
+
+        Raises:
+            ValueError, TypeError, IndexError: see `PatchStudy.steps`; of what only shows
+                once it runs, `job` and `settled` tell.
+            RuntimeError: if the widget is closed.
+        """
+        self._want(what, nodes, *args, **kwargs)
+        self._pursue()
+
+    def run(self, what: str, nodes: Any, *args: Any, **kwargs: Any) -> None:
+        """Run a long computation to its end, with a bar: see `start`.
+
+        An interrupt stops it; what was finished is kept, here and on the page.
+
+        Raises:
+            RuntimeError: if the widget is closed, or the job is cancelled from the page.
+            Exception: whatever the computation raises, see `PatchStudy.steps`.
+        """
+        self._want(what, nodes, *args, **kwargs)
+        self._under_way = self._turns() + self._verifying
+        try:
+            self._jobs.run(lambda: self._steps(self._under_way), self._label())
+        except BaseException:
+            self._take_back()
+            raise
+
     async def settled(self) -> None:
-        """Wait until what was asked for has run.
+        """Wait until what was asked for has run; an interrupt stops it.
 
         Raises:
             RuntimeError: if it failed, with the reason.
@@ -149,15 +179,18 @@ class PatchWidget(Settings, anywidget.AnyWidget):
     def cancel(self) -> None:
         """Stop what is running; effects that are finished stay, settings go back."""
         self._jobs.cancel()
-        self._take_back()
+        self._jobs.soon(self._take_back)
 
     def close(self) -> None:
         """Stop what is running and leave the notebook, with what it holds in memory."""
         # ipywidgets closes once more when it collects a widget, even a half-made one.
         if self._is_open:
-            self._is_open = False
             self._jobs.cancel()
+            self._is_open, self._is_closed = False, True
             self._unsubscribe()
+            self._sides, self._verifying, self._given_up = {}, [], []
+            self._under_way = []
+            del self._side, self._board
         super().close()
 
     def verify(self) -> None:
@@ -166,6 +199,14 @@ class PatchWidget(Settings, anywidget.AnyWidget):
         Picking does so by itself; after a failure or a cancelled job this tries again.
         """
         self._pursue()
+
+    def _want(self, what: str, nodes: Any, *args: Any, **kwargs: Any) -> None:
+        """What is asked for now, instead of what was asked for before."""
+        if not self._is_open:
+            raise RuntimeError("this widget is closed: make a new PatchWidget(study)")
+        self._verifying = [
+            named(self._side_wanted().study, what, nodes, *args, **kwargs)
+        ]
 
     def _retry(self) -> None:
         """Go on with what failed or was cancelled."""
@@ -193,10 +234,12 @@ class PatchWidget(Settings, anywidget.AnyWidget):
         turns += self._verifying
         if turns:
             self._under_way = turns
-            label = ", then ".join(turn.label for turn in turns)
-            self._jobs.start(lambda: self._steps(turns), label)
+            self._jobs.start(lambda: self._steps(turns), self._label())
         else:
             self._jobs.cancel()
+
+    def _label(self) -> str:
+        return ", then ".join(turn.label for turn in self._under_way)
 
     def _is_under_way(self, turns: list[Turn]) -> bool:
         is_part = turns == self._under_way[-len(turns) :]
@@ -246,12 +289,14 @@ class PatchWidget(Settings, anywidget.AnyWidget):
     def _show(self, side: Side) -> None:
         """Show a study by the chosen method, and hear of what it finds."""
         self._unsubscribe()
-        self._unsubscribe = side.study.subscribe(self._learn)
+        self._unsubscribe = side.study.subscribe(weakly(self._learn))
         self._side = side
         self._board.show(side, self.method)
 
     def _take_back(self) -> None:
         """Settings that nothing was computed for go back to what is on show."""
+        if not self._is_open:
+            return
         self._given_up, self._verifying = self._verifying, []
         was_open, self._is_open = self._is_open, False
         self.method, self.direction = self._board.method, self._side.study.direction
@@ -267,32 +312,6 @@ class PatchWidget(Settings, anywidget.AnyWidget):
         if study.direction not in self._sides:
             self._sides[study.direction] = Side(study)
         return self._sides[study.direction]
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take what the page set; what cannot be is shown as refused, and taken back.
-
-        Raising would leave the bad value where it is: it is checked before it is set.
-        """
-        fine = {}
-        for name, value in sync_data.items():
-            if name in KERNEL_OWNED:
-                self._report_once(f"{name} is the kernel's, and not for a page to set")
-            elif name not in VIEW_OWNED or self._can_be(name, value):
-                fine[name] = value
-            else:
-                self.send_state(name)
-        super().set_state(fine)
-
-    def _can_be(self, name: str, value: Any) -> bool:
-        """Whether a view-owned trait can have a value; if not, the page is told why."""
-        try:
-            self.traits()[name]._validate(self, value)  # noqa: SLF001 - the only way not to set it
-        except traitlets.TraitError as error:
-            self._jobs.refuse(error)
-            return False
-        except (TypeError, ValueError, IndexError):
-            return False  # the check itself has shown it
-        return True
 
     def _tell(self, traits: dict[str, Any]) -> None:
         with self.hold_sync():
@@ -359,8 +378,3 @@ class PatchWidget(Settings, anywidget.AnyWidget):
         self._verifying = verification(asked)
         self._pursue()
         return {}, []
-
-    def _report_once(self, problem: str) -> None:
-        if problem not in self._reported:
-            self._reported.add(problem)
-            logger.warning("ignored a message from the page: %s", problem)

@@ -19,7 +19,10 @@ class Seen:
     def __init__(self, loop=None):
         self.states, self.left = [], []
         self.jobs = Jobs(
-            loop, self.states.append, lambda job, left: self.left.append(left)
+            loop,
+            self.states.append,
+            lambda job, left: self.left.append(left),
+            lambda: self.jobs.cancel(),  # noqa: PLW0108 - there is none yet
         )
 
     @property

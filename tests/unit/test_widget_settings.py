@@ -121,7 +121,7 @@ def test_a_page_cannot_write_what_is_the_kernels(widget, caplog):
     page_sets(widget, verified={"L0H0.z": {}}, job={})
     assert widget.verified == before
     assert widget.job["state"] == "idle"
-    assert "verified is the kernel's" in caplog.text
+    assert "'verified' is not for a page to set" in caplog.text
 
 
 def test_what_the_page_sets_is_not_sent_back(widget):
