@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
-from patchwidget.effects import Effect
 from patchwidget.exact.bar import exhaust
 from patchwidget.exact.budget import most_patches, rows_at_once
 from patchwidget.exact.cost import Pace, PatchCost
@@ -91,8 +90,11 @@ class Runner:
             self._runs.drop_graphs()  # patched runs want the memory
             clock = self._pace.start(self._swap, new)
             for found in clock.timed(readings(self._swap, new)):
+                # Between two steps the user's own cells may have changed the model, and
+                # may change it back before this batch is finished.
+                self._watch.check()
                 # Nothing found is for listeners the end, and most steps find nothing.
-                effects = self._learned(found) if found else ()
+                effects = self.known.learn(found) if found else ()
                 done += len(effects)
                 clock.finish([effect.patch for effect in effects])
                 yield Progress(done, len(patches), effects, clock.work)
@@ -103,11 +105,6 @@ class Runner:
         with computing():
             for kind in {node.kind for patch in patches for node in patch}:
                 self._runs.require(kind)
-
-    def _learned(self, found: tuple[Reading, ...]) -> tuple[Effect, ...]:
-        # Between two steps the user's own cells may have changed the model.
-        self._watch.check()
-        return self.known.learn(found)
 
     def grid(self, kind: str, by: str | None, window: int, metric: str | None) -> Grid:
         """What is known of a kind, NaN elsewhere."""
