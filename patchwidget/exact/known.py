@@ -51,6 +51,10 @@ class Known:
         return found
 
     def _keep(self, reading: Reading) -> Effect:
+        # Two computations that take turns may both run a patch: what somebody has read
+        # does not change in its last digits.
+        if reading.patch in self:
+            return self.of()[reading.patch]
         for name, value in reading.values.items():
             runs, base = self._runs.reading(name), self._unpatched.values[name]
             self._effects[name][reading.patch] = Effect(

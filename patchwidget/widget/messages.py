@@ -34,6 +34,7 @@ REQUESTS = (
 )
 
 Message = dict[str, Any]
+MOST_LETTERS = 1000
 
 
 def request_problem(content: object) -> str | None:
@@ -60,7 +61,7 @@ def envelope_problem(message: object) -> str | None:
         return f"unknown method {short(method)}"
     if method == "update" and not isinstance(state, dict):
         return f"a state is an object, got {type(state).__name__}"
-    if method == "update" and data.get("buffer_paths"):
+    if method == "update" and data.get("buffer_paths", []) != []:
         return "no trait of a page takes bytes"
     return None
 
@@ -108,7 +109,12 @@ def error_record(error: BaseException) -> Message:
     """An error as the page shows it."""
     # A KeyError's text is the repr of its argument; the argument reads better.
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return {"type": type(error).__name__, "message": str(text)}
+    return {"type": type(error).__name__, "message": _cut(str(text))}
+
+
+def _cut(text: str) -> str:
+    """A text at a length that somebody reads: it may quote what a page sent."""
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]} ..."
 
 
 def progress(job: int, done: int, total: int, seconds_left: float | None) -> Message:

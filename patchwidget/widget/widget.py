@@ -188,6 +188,7 @@ class PatchWidget(Settings):
             self._jobs.cancel()
             self._is_open, self._is_closed = False, True
             self._unsubscribe()
+            self._unsubscribe = _nothing  # it knows the study
             self._sides, self._verifying, self._given_up = {}, [], []
             self._under_way = []
             del self._side, self._board

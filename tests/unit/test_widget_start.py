@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import pytest
 from page import hears, page_sets, receive
@@ -136,8 +135,13 @@ def test_picks_are_run_before_what_takes_longer(labelled):
 # --- run in a cell ----------------------------------------------------------------------
 
 
-def test_a_cell_can_wait_with_a_bar(labelled, monkeypatch, capsys):
-    monkeypatch.setattr("patchwidget.exact.bar.SHOWN_AFTER_S", 0.0)
+def test_a_cell_can_wait_with_a_bar(labelled, monkeypatch):
+    shown = []
+
+    def bar(steps, label):
+        shown.extend((label, step.done, step.total) for step in steps)
+
+    monkeypatch.setattr("patchwidget.widget.jobs.exhaust", bar)
 
     async def cell():
         widget = PatchWidget(labelled)
@@ -147,7 +151,7 @@ def test_a_cell_can_wait_with_a_bar(labelled, monkeypatch, capsys):
         widget.close()
 
     asyncio.run(cell())
-    assert "exact z, 6/6 patches" in capsys.readouterr().err
+    assert (shown[0], shown[-1]) == (("exact z", 0, 6), ("exact z", 6, 6))
 
 
 def test_a_cell_that_waits_goes_before_what_is_under_way(labelled):
@@ -214,8 +218,8 @@ def test_a_job_cannot_wait_for_another_nor_run_beside_a_cell(labelled, model, to
 # --- stopped ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hit", [0.0, 0.1, 0.5, 0.9])
-def test_an_interrupt_keeps_what_is_finished(labelled, hit, monkeypatch):
+@pytest.mark.parametrize("hit", [0.0, 0.1, 0.5, 0.8])
+def test_an_interrupt_keeps_what_is_finished(labelled, model, tokens, hit):
     """Wherever it hits: in a step, or in what is done beside it."""
     widget = PatchWidget(labelled)
 
@@ -233,7 +237,7 @@ def test_an_interrupt_keeps_what_is_finished(labelled, hit, monkeypatch):
     widget.selection = ["L1H2.pattern"]
     assert len(labelled.verified) < len(MANY), "what was interrupted is given up"
     widget.run("exact", MANY)
-    fresh = PatchStudy(labelled.model, labelled.pairs).exact(MANY)
+    fresh = PatchStudy(model, *tokens).exact(MANY)
     for node, effect in fresh.items():
         assert labelled.verified[node].raw.equal(effect.raw)
 
