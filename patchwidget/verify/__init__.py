@@ -1,7 +1,7 @@
 """Verification: which estimates to believe, and what is still unknown."""
 
 from patchwidget.verify.agreement import Agreement, Check, Figures, figures
-from patchwidget.verify.asking import Verifying, loop_of
+from patchwidget.verify.asking import Verifying, loop_of, stepwise
 from patchwidget.verify.bound import Bound, TooFewRunsError, upper_bounds
 from patchwidget.verify.diagnosis import Cause, Diagnosis, diagnose
 from patchwidget.verify.loop import Loop, VerifyProgress
@@ -34,6 +34,7 @@ __all__ = [
     "loop_of",
     "self_repair",
     "settling",
+    "stepwise",
     "upper_bounds",
     "upper_quantile",
     "upper_tail",

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from patchwidget.exact import Patch, PatchCost, Runner
+from patchwidget.exact import Patch, PatchCost, Progress, Runner
 from patchwidget.exact.bar import exhaust
 from patchwidget.grids import Grid
 from patchwidget.nodes import Node
@@ -184,6 +184,36 @@ def loop_of(
     asked = Plan(**plan)
     grids = [study.estimate(one, method, by=by) for one in _kinds(kind)]
     return Loop(study._runner, grids, asked)  # noqa: SLF001 - the study's own other half
+
+
+def stepwise(
+    study: _Study,
+    what: str,
+    kind: Kinds,
+    method: str = "atp",
+    *,
+    by: str | None = None,
+    **plan: Any,
+) -> Iterator[Progress]:
+    """A verification, or its bound, that makes its estimates step by step, too.
+
+    Args:
+        study: what is verified.
+        what: `"verify"` or `"bound"`.
+        kind: see `Verifying.verify`.
+        method: see `Verifying.verify`.
+        by: see `Verifying.verify`.
+        **plan: see `Verifying.verify`.
+
+    Raises:
+        ValueError, TypeError, RuntimeError: see `Verifying.verify`.
+    """
+    asked, grids = Plan(**plan), list[Grid]()
+    for one in _kinds(kind):
+        yield Progress(0, 0)
+        grids.append(study.estimate(one, method, by=by))
+    loop = Loop(study._runner, grids, asked)  # noqa: SLF001 - see `loop_of`
+    yield from loop.steps() if what == "verify" else loop.bounding()
 
 
 def _kinds(kind: Kinds) -> tuple[str, ...]:

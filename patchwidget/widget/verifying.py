@@ -8,7 +8,7 @@ from typing import Any, cast
 from patchwidget.exact import Progress
 from patchwidget.nodes import Node
 from patchwidget.study import PatchStudy
-from patchwidget.verify import Plan, VerifyProgress
+from patchwidget.verify import Plan, VerifyProgress, stepwise
 from patchwidget.widget.answers import Question, groups_of, nodes_of
 from patchwidget.widget.board import Board
 from patchwidget.widget.turns import Turn
@@ -38,13 +38,13 @@ def named(study: PatchStudy, what: str, nodes: Any, *args: Any, **kwargs: Any) -
     """
     if not isinstance(nodes, (str, Node)):
         nodes = [one if isinstance(one, (str, Node)) else list(one) for one in nodes]
-    size = 0
-    if what != "verify":  # which starts by estimating
-        steps = study.steps(what, nodes, *args, **kwargs)
-        size = next(steps).total
-        cast("Generator[Progress]", steps).close()
     is_one = isinstance(nodes, (str, Node))
     label = f"{what} {nodes}" if is_one else f"{what}, {len(nodes)} asked for"
+    if what in ("verify", "bound"):  # estimates come first: the size shows after them
+        return Turn(0, lambda: stepwise(study, what, nodes, *args, **kwargs), label)
+    steps = study.steps(what, nodes, *args, **kwargs)
+    size = next(steps).total
+    cast("Generator[Progress]", steps).close()
     return Turn(size, lambda: study.steps(what, nodes, *args, **kwargs), label)
 
 
@@ -67,7 +67,7 @@ def _noted(
 ) -> Iterator[Progress]:
     """The steps of a verification; its bound goes into the report."""
     side = board.side
-    for step in side.study.steps(what, kinds, method):
+    for step in stepwise(side.study, what, kinds, method):
         if isinstance(step, VerifyProgress) and step.report is not None:
             side.reports.note(step.report)
             board.note_report()

@@ -138,7 +138,7 @@ class PatchWidget(Settings):
         The newest one wins: what was started before stops, and keeps what it finished.
 
         Args:
-            what: `"exact"`, `"verify"` or `"joint"`.
+            what: `"exact"`, `"verify"`, `"bound"` or `"joint"`.
             nodes: see `PatchStudy.steps`.
             *args: see `PatchStudy.steps`.
             **kwargs: see `PatchStudy.steps`.

@@ -54,7 +54,9 @@ def raw(study, names=NAMES):
 
 
 def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+    return one.keys() == other.keys() and all(
+        torch.equal(one[k], other[k]) for k in one
+    )
 
 
 class Cell:
@@ -212,6 +214,31 @@ def test_a_cells_modes_do_not_reach_the_job(engine):
                 torch.set_default_dtype(torch.float32)
         assert same(raw(study), raw(alone))
         assert not any(value.requires_grad for value in raw(study).values())
+        widget.close()
+
+    asyncio.run(notebook())
+
+
+def test_a_verification_makes_its_estimates_step_by_step():
+    made = []
+
+    async def notebook():
+        study = study_of("decoder")
+        widget = PatchWidget(study)
+        estimate = study.estimate
+        study.estimate = lambda *a, **k: made.append(a[0]) or estimate(*a, **k)
+        widget.start("verify", ["z", "q", "v"], "atp", top=2)
+        seen = []
+        while widget.job["state"] in ("idle", "running"):
+            seen.append(len(made))
+            await asyncio.sleep(0)
+        assert {0, 1, 2, 3} <= set(seen), "others had turns in between"
+        assert widget.job["state"] == "done"
+        assert widget.job["total"] > 0
+        study.estimate = estimate
+        whole = study_of("decoder")
+        whole.verify(["z", "q", "v"], "atp", top=2)
+        assert set(map(str, study.verified)) == set(map(str, whole.verified))
         widget.close()
 
     asyncio.run(notebook())

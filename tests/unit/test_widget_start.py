@@ -314,7 +314,7 @@ def test_the_stop_button_is_heard_while_no_cell_runs(model, tokens):
         widget.start("exact", MANY)
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as ipykernel does
         try:
-            while widget.job["state"] in ("idle", "running"):
+            while widget.job["state"] in ("idle", "running"):  # noqa: ASYNC110 - a turn at a time
                 await asyncio.sleep(0)
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN, "as it was"
         finally:
