@@ -14,10 +14,11 @@ from precise import some
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
-from patchwidget import PatchStudy, Writer
+from patchwidget import PatchStudy, Reader, Writer
 from patchwidget.estimate import atp as node_atp
 from patchwidget.estimate import ig as node_ig
 from patchwidget.paths import METHODS
+from patchwidget.paths.writes import all_writers
 
 DEEP = [f"three layers, {style}" for style in STYLES]
 
@@ -27,6 +28,29 @@ def model(request):
     if request.param in DEEP:
         return random_model(request.param.split(", ")[1], n_layers=3, n_heads=2)
     return family_model(request.param)
+
+
+def test_heads_behind_a_post_norm_are_refused(model):
+    study = PatchStudy(model, *random_tokens(2, 5, differ=(1, 3)))
+    if study._runs.engine.weights.layers[0].ln1_post is None:
+        assert study.paths().raw.shape[1] == len(all_writers(study.extent))
+        return
+    for ask in (study.paths, lambda: study.exact_paths("L0H1", "q")):
+        with pytest.raises(ValueError, match=r"no path starts at this head.*post-norm"):
+            ask()
+    assert study.exact_paths("L0.mlp", "final").raw.isfinite().all()
+
+
+def test_a_query_head_is_no_reader_of_keys_where_heads_are_grouped(model):
+    study = PatchStudy(model, *random_tokens(2, 5, differ=(1, 3)))
+    extent = study.extent
+    if extent.n_kv_heads == extent.n_heads:
+        return
+    last = extent.n_heads - 1
+    with pytest.raises(IndexError, match=f"head {last} is served by KV head 1"):
+        study.exact_paths("embed", Reader("v", 1, last))
+    assert study.exact_paths("embed", "v").values.shape == (2, extent.n_kv_heads)
+    assert study.exact_paths("embed", "q").values.shape == (2, extent.n_heads)
 
 
 @pytest.fixture(scope="module", params=["denoising", "noising"])
