@@ -38,8 +38,8 @@ class PathGrid:
         >>> paths = study.paths()
         >>> paths.axes, paths.sel(reader="L4H0.q").shape
         (('writer', 'reader'), torch.Size([46]))
-        >>> paths.top(1)
-        [(L3H1 -> final, 0.3...)]
+        >>> [str(path) for path, _ in paths.top(2)]
+        ['L4.mlp -> final', 'L1H0 -> L2H1.v']
     """
 
     writers: Side[Writer]

@@ -152,7 +152,7 @@ def test_one_head_to_all_later_queries(model, table):
         a_path = (time.perf_counter() - started) / 24
     theirs = 120 * a_path
     table.add(
-        f"## From {WRITER} to the queries of all 120 later heads, exact, 8 pairs",
+        f"## From L{WRITER.layer}H{WRITER.head} to the queries of all 120 later heads, exact, 8 pairs",
         "",
         f"{ours:.1f} s; TransformerLens' `get_act_patch_direct_path` {theirs:.0f} s, from "
         f"24 of its runs (each {a_path:.2f} s, as many as there are ends): ratio "
