@@ -19,7 +19,7 @@ from patchwidget.estimate.coverage import require_decoder
 from patchwidget.exact import Progress, Swap
 from patchwidget.exact.budget import most_patches, rows_at_once
 from patchwidget.logits import NotComputedError
-from patchwidget.metrics import MetricRaisedError, check_finite
+from patchwidget.metrics import MetricFailedError, check_finite
 from patchwidget.paths.arrivals import arrival
 from patchwidget.paths.ends import Reader, Writer
 from patchwidget.paths.path_grid import PathGrid
@@ -202,7 +202,7 @@ class ExactPaths:
         paths = [path_of(one, self._writers, self._readers) for one in group.routes]
         try:
             values = metric.values(readout, len(paths))
-        except MetricRaisedError as error:
+        except MetricFailedError as error:
             raise error.on(f"path {paths[error.copy]}") from error.__cause__
         for path, value in zip(paths, values, strict=True):
             check_finite(value, metric.name, f"path {path}")

@@ -333,3 +333,20 @@ def test_steps_leave_the_grad_mode_as_it_is(study):
     next(steps)
     steps.close()
     assert bool(early.grid().raw.isnan().all()), "nothing was finished"
+
+
+def test_a_metric_that_raises_is_told_with_its_path(model):
+    calls = []
+
+    def fails(logits):
+        if len(calls) > 5:
+            raise KeyError("answer")
+        calls.append(1)
+        return logits[:, -1, 7]
+
+    study = PatchStudy(model, *random_tokens(2, 5)[:2], metric=fails)
+    calls.extend([1] * 6)
+    with pytest.raises(
+        RuntimeError, match="raised KeyError: 'answer', on path L0H0 ->"
+    ):
+        study.exact_paths("L0H0", "q")
