@@ -9,6 +9,7 @@ from typing import Any
 from patchwidget.grids import Grid
 from patchwidget.nodes import Head, Node
 from patchwidget.pairs import Pairs
+from patchwidget.paths import Reader, Writer
 from patchwidget.study import PatchStudy
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Pairs",
     "PatchStudy",
     "PatchWidget",
+    "Reader",
+    "Writer",
     "demo",
     "patching",
 ]

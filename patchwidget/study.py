@@ -25,6 +25,7 @@ from patchwidget.grids import Grid
 from patchwidget.metrics import MetricLike, metrics_of
 from patchwidget.nodes import Extent, Node, is_node_name, kind_name
 from patchwidget.pairs import Answers, Pairs, Prompts, pairs_of
+from patchwidget.paths import Tracing
 from patchwidget.runs import Direction, Runs, ablated, computing
 from patchwidget.sources import Source, make_source
 from patchwidget.verify import Verifying, loop_of
@@ -33,7 +34,7 @@ from patchwidget.watch import Watch
 Nodes = Iterable[Node | str] | Node | str
 
 
-class PatchStudy(Estimating, Verifying):
+class PatchStudy(Estimating, Tracing, Verifying):
     """Activation patching of one model on pairs of prompts.
 
     Args:

@@ -59,7 +59,9 @@ def ig(
             ablation along the input.
     """
     kind, by = kind_name(kind), cut_of(kind, by)
-    _check(path, steps)
+    if path not in ("activation", "input"):
+        raise ValueError(f"unknown path {path!r}: choose 'activation' or 'input'")
+    check_steps(steps)
     decoder = require_decoder(runs, "ig")
     runs.require(kind)
     if path == "input":
@@ -90,9 +92,12 @@ def ig(
     )
 
 
-def _check(path: str, steps: int) -> None:
-    if path not in ("activation", "input"):
-        raise ValueError(f"unknown path {path!r}: choose 'activation' or 'input'")
+def check_steps(steps: int) -> None:
+    """Refuse what is no number of points.
+
+    Raises:
+        ValueError: if it is not a whole number of at least 1.
+    """
     if isinstance(steps, bool) or not hasattr(steps, "__index__") or steps < 1:
         raise ValueError(
             f"steps must be a whole number of at least 1, got steps={steps!r}"
@@ -140,11 +145,13 @@ def _mean_gradients(
 
 def _ways(steps: int, size: int, like: Tensor) -> Iterator[Tensor]:
     """How far along the path the points lie, as many at once as a batch holds."""
-    middles = (
-        torch.arange(steps, device=like.device, dtype=torch.float64) + 0.5
-    ) / steps
-    for start in range(0, steps, size):
-        yield middles[start : start + size].to(like.dtype)
+    yield from torch.split(middles(steps, like), size)
+
+
+def middles(steps: int, like: Tensor) -> Tensor:
+    """The middles of equal steps from 0 to 1, `[steps]`."""
+    ways = torch.arange(steps, device=like.device, dtype=torch.float64) + 0.5
+    return (ways / steps).to(like.dtype)
 
 
 def _gradients(

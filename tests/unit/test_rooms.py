@@ -31,6 +31,7 @@ ROOMS = (
     "estimate",
     "rank",
     "verify",
+    "paths",
     "study",
     "patching",
     "widget",

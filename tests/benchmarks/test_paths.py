@@ -1,0 +1,201 @@
+"""Paths beside TransformerLens' own, on a random model of GPT-2 small's shape."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from gpt2_small import gpt2_small, pairs
+from machine import Table, seconds_of
+
+from patchwidget import Head, PatchStudy
+from patchwidget.paths import METHODS
+from patchwidget.runs import capture
+
+pytestmark = [
+    pytest.mark.bench,
+    pytest.mark.filterwarnings("ignore:.*:UserWarning"),  # theirs, about tqdm widgets
+]
+WRITER = Head(1, 2)
+BUDGET = 200 * 2**20
+
+
+@pytest.fixture(scope="module")
+def model():
+    # The tests run with one thread, which is best for small models; this one is not small.
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield gpt2_small()
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def table():
+    made = Table(
+        "paths",
+        "Paths, GPT-2 small's shape, 15 tokens that differ at 3 and 10",
+        "make bench BENCH=test_paths.py",
+    )
+    yield made
+    made.save()
+
+
+def fresh(study):
+    """The same runs, with nothing kept of what was asked of them."""
+    runs = study._runs
+    return type(runs)(
+        runs.engine,
+        runs.pairs,
+        runs.clean,
+        runs.corrupted,
+        runs.direction,
+        runs.metric_likes,
+    )
+
+
+def both_runs(study):
+    for tokens in (study.pairs.clean, study.pairs.corrupted):
+        capture(study._runs.engine, tokens)
+
+
+def logit_diff(answers):
+    def metric(logits):
+        final = logits[:, -1]
+        return (
+            final.gather(1, answers[:, :1]) - final.gather(1, answers[:, 1:])
+        ).mean()
+
+    return metric
+
+
+def test_all_paths_beside_one_backward(model, table):
+    study = PatchStudy(model, *pairs())
+    study.estimate("z"), study.paths()
+    runs, node, path = [], [], []
+    for _ in range(5):
+        runs.append(seconds_of(lambda: both_runs(study)))
+        once = fresh(study)
+        node.append(seconds_of(lambda once=once: once.gradients))
+        # The backward is kept: what is timed now comes on top of it.
+        path.append(seconds_of(lambda once=once: METHODS["atp"](once)))
+    forwards, backward, extra = map(statistics.median, (runs, node, path))
+    by_pos = seconds_of(lambda: METHODS["atp"](fresh(study), "pos"))
+    steps = seconds_of(lambda: METHODS["ig"](fresh(study), steps=5))
+    n_paths = int((~study.paths().values.isnan()).sum())
+    whole = forwards + backward
+    table.add(
+        f"## All {n_paths:,} paths of 8 pairs, seconds (medians of 5)",
+        "",
+        f"node AtP, two runs and one backward: {whole:.2f}; path attribution: "
+        f"{whole + extra:.2f}, ratio {(whole + extra) / whole:.2f}. Without the two "
+        f"captured runs {backward:.2f} and {backward + extra:.2f}, ratio "
+        f"{(backward + extra) / backward:.2f}. By position {by_pos:.2f} and integrated "
+        f"gradients of 5 steps {steps:.2f}, without the two runs (once each).",
+        "",
+    )
+    assert whole + extra < 3 * whole
+
+
+def test_all_paths_beside_theirs(model, table):
+    from transformer_lens.tools.analysis.attribution_patching import (
+        EdgeAttributionConfig,
+        attribution_patch,
+    )
+
+    clean, corrupted, answers = pairs()
+
+    def metric(logits):
+        right, wrong = logits[0, -1, answers[0]]
+        return right - wrong
+
+    config = EdgeAttributionConfig("edge")
+    theirs = seconds_of(
+        lambda: attribution_patch(model, clean[:1], corrupted[:1], metric, config)
+    )
+    one, eight = (
+        seconds_of(
+            lambda n=n: PatchStudy(model, *(x[:n] for x in pairs())).paths(
+                "atp", by="pos"
+            ),
+            3,
+        )
+        for n in (1, 8)
+    )
+    table.add(
+        "## Beside TransformerLens' edge `attribution_patch`, by position, from model to "
+        "scores",
+        "",
+        f"one pair: {theirs:.2f} s against {one:.2f} s, ratio {theirs / one:.1f}; 8 pairs "
+        f"together take us {eight:.2f} s: ratio a pair {8 * theirs / eight:.1f}",
+        "",
+    )
+    assert theirs > 5 * eight / 8
+
+
+def test_one_head_to_all_later_queries(model, table):
+    from transformer_lens.patching import get_act_patch_direct_path
+
+    clean, corrupted, answers = pairs()
+    study = PatchStudy(model, clean, corrupted, answers)
+    study.exact_paths(Head(9, 0), "q")
+    ours = seconds_of(lambda: study.exact_paths(WRITER, "q"))
+    with torch.no_grad():
+        caches = [model.run_with_cache(tokens)[1] for tokens in (clean, corrupted)]
+        started = time.perf_counter()
+        # From a late head there are fewer ends, which are timed instead of all.
+        get_act_patch_direct_path(
+            model, corrupted, *caches, logit_diff(answers), 9, 0, verbose=False
+        )
+        a_path = (time.perf_counter() - started) / 24
+    theirs = 120 * a_path
+    table.add(
+        f"## From L{WRITER.layer}H{WRITER.head} to the queries of all 120 later heads, exact, 8 pairs",
+        "",
+        f"{ours:.1f} s; TransformerLens' `get_act_patch_direct_path` {theirs:.0f} s, from "
+        f"24 of its runs (each {a_path:.2f} s, as many as there are ends): ratio "
+        f"{theirs / ours:.1f}",
+        "",
+    )
+    assert theirs > 5 * ours
+
+
+def test_many_writers_to_one_set_of_readers(model, table):
+    study = PatchStudy(model, *pairs())
+    readers = {"L7H3.v", "L7H9.v", "L8H6.v", "L8H10.v"}
+    seconds = seconds_of(lambda: study.exact_paths("head", readers))
+    ends = seconds_of(lambda: study.exact_paths("head", "final"))
+    table.add(
+        "## Many writers, exact, 8 pairs",
+        "",
+        f"96 heads to a set of four values in layers 7 and 8: {seconds:.1f} s; 144 heads "
+        f"to the logits: {ends:.2f} s",
+        "",
+    )
+
+
+@pytest.mark.parametrize("what", ["paths", "exact_paths"])
+def test_memory_stays_in_the_budget(model, table, what):
+    study = PatchStudy(model, *pairs(), budget=BUDGET)
+    study.estimate("z")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = resident("VmRSS")
+    if what == "paths":
+        study.paths()
+    else:
+        study.exact_paths(Head(6, 0), "q")
+    grown = resident("VmHWM") - before
+    table.add(
+        f"{what}, budget {BUDGET / 2**20:.0f} MiB: the process grew by at most "
+        f"{grown / 2**20:.0f} MiB",
+        "",
+    )
+    assert grown < BUDGET
+
+
+def resident(field):
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (line,) = [line for line in lines if line.startswith(field)]
+    return 1024 * int(line.split()[1])
