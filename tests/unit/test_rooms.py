@@ -36,6 +36,7 @@ ROOMS = (
     "patching",
     "widget",
     "demo",
+    "exercises",
 )
 FILES = sorted(PACKAGE.rglob("*.py"))
 
