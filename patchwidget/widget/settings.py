@@ -62,6 +62,11 @@ class Settings(traitlets.HasTraits):
             nodes = self._side.study.nodes(proposal["value"])
         return list(dict.fromkeys(map(str, nodes)))
 
+    @traitlets.default("method")
+    def _first_method(self) -> str:
+        """AtP, unless a study that was loaded without its model has none."""
+        return next(iter(self._side.estimates.methods), "atp")
+
     @traitlets.validate("method")
     def _check_method(self, proposal: _Proposal) -> str:
         name = str(proposal["value"])

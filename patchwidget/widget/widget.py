@@ -22,6 +22,7 @@ import traitlets
 
 from patchwidget.effects import Effect
 from patchwidget.exact import Progress
+from patchwidget.saving import SavedStudy
 from patchwidget.study import PatchStudy
 from patchwidget.widget import messages
 from patchwidget.widget.answers import ANSWERS, Answer, Question
@@ -62,7 +63,8 @@ class PatchWidget(Settings, anywidget.AnyWidget):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:
-        study: a `PatchStudy`; or its own arguments, from which one is made.
+        study: a `PatchStudy`, or one that was loaded from a file; or a study's own
+            arguments, from which one is made.
         *args: see `PatchStudy`.
         **kwargs: `selection`, `shown`, `pair`, `method`, `direction`, `kind`, `names`,
             `folds` and `wide` set those attributes; all others, and the direction where
@@ -109,7 +111,7 @@ class PatchWidget(Settings, anywidget.AnyWidget):
     _is_open = False
 
     def __init__(self, study: Any, *args: Any, **kwargs: Any) -> None:
-        is_made = isinstance(study, PatchStudy)
+        is_made = isinstance(study, (PatchStudy, SavedStudy))
         ours = {"direction"} if is_made else set()
         ours |= set(VIEW_OWNED) - {"direction"}
         settings = {name: kwargs.pop(name) for name in ours & set(kwargs)}

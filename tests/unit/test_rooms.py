@@ -31,6 +31,7 @@ ROOMS = (
     "estimate",
     "rank",
     "verify",
+    "saving",
     "study",
     "patching",
     "widget",
