@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from patchwidget.metrics import MetricLike
 from patchwidget.pairs import Pairs
+from patchwidget.runs import computing
 from patchwidget.saving.ablations import made_source
 from patchwidget.saving.contents import Contents
 from patchwidget.saving.files import read_contents, write_contents
@@ -99,7 +100,8 @@ class Saving:
             ValueError: if the model, or what its runs give, is another one than was
                 saved; if a metric or source is needed, or given and not needed.
         """
-        contents = read_contents(path)
+        with computing():
+            contents = read_contents(path)
         if model is None:
             _refuse_given({"metric": metric, "source": source, "budget": budget})
             return SavedStudy(contents, cls)

@@ -21,7 +21,7 @@ from patchwidget.saving.errors import SavedFileError
 
 FORMAT = 1
 """Version of what is in the file; see `decode`."""
-MOST_HEADER_BYTES = 2**26
+MOST_HEADER_BYTES = 2**25
 _MOST_AXES = 8
 _LONGEST_AXIS = 2**31 - 1
 _FIELD = b'"sha256":"'
@@ -70,7 +70,7 @@ def pack(record: Record, tensors: Mapping[str, Tensor]) -> bytes:
 def unpack(path: str | os.PathLike[str]) -> tuple[Record, dict[str, Tensor]]:
     """The record and the tensors of a file.
 
-    Reads the file once; takes about twice its size, and some thirty times its header's.
+    Takes at most twice the file's size, and sixty times its header's.
 
     Raises:
         SavedFileError: if it is no saved study, of another format, or damaged.

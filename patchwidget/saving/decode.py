@@ -10,7 +10,7 @@ from torch import Tensor
 
 from patchwidget.attention import Attention
 from patchwidget.effects import Effect
-from patchwidget.estimate import Asked
+from patchwidget.estimate import METHODS, Asked
 from patchwidget.exact import Patch
 from patchwidget.grids import Cost, Grid, Scale
 from patchwidget.nodes import Extent, Node, cut_of, kind_name
@@ -283,4 +283,5 @@ def _asked(fields: Fields, metrics: list[str]) -> Asked:
     kind = kind_name(fields.text("kind"))
     by = cut_of(kind, fields.text_or_none("by"))
     metric = fields.one_of("metric", tuple(metrics))
-    return Asked(fields.text("method"), kind, by, metric, fields.text("options"))
+    method = fields.one_of("method", tuple(METHODS))
+    return Asked(method, kind, by, metric, fields.text("options"))

@@ -46,6 +46,10 @@ class Settings(traitlets.HasTraits):
     _side: Side
     _jobs: Jobs
 
+    def _side_wanted(self) -> Side:
+        """The study in the direction that is set, which may not be on show yet."""
+        raise NotImplementedError
+
     @contextmanager
     def _visibly(self) -> Iterator[None]:
         """What is refused inside is shown on screen, too."""
@@ -70,7 +74,7 @@ class Settings(traitlets.HasTraits):
     @traitlets.validate("method")
     def _check_method(self, proposal: _Proposal) -> str:
         name = str(proposal["value"])
-        offered = list(self._side.estimates.methods)
+        offered = list(self._side_wanted().estimates.methods)
         with self._visibly():
             if name not in offered:
                 raise ValueError(

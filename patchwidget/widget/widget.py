@@ -178,6 +178,10 @@ class PatchWidget(Settings, anywidget.AnyWidget):
     def _on_setting(self, _: dict[str, Any]) -> None:
         if self._is_open:
             self._verifying = []  # in the order, or of the study, of before
+            offered = self._side_wanted().estimates.methods
+            # A study without its model may know other methods in the other direction.
+            if offered and self.method not in offered:
+                self._quietly(method=next(iter(offered)))
             self._pursue()
 
     @traitlets.observe("selection")
@@ -255,9 +259,16 @@ class PatchWidget(Settings, anywidget.AnyWidget):
     def _take_back(self) -> None:
         """Settings that nothing was computed for go back to what is on show."""
         self._given_up, self._verifying = self._verifying, []
+        self._quietly(direction=self._side.study.direction, method=self._board.method)
+
+    def _quietly(self, **settings: str) -> None:
+        """Set what is to start nothing."""
         was_open, self._is_open = self._is_open, False
-        self.method, self.direction = self._board.method, self._side.study.direction
-        self._is_open = was_open
+        try:
+            for name, value in settings.items():
+                self.set_trait(name, value)
+        finally:
+            self._is_open = was_open
 
     def _side_wanted(self) -> Side:
         study = self._side.study
