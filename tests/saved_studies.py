@@ -83,6 +83,8 @@ def same_side(found, study):
         same_tensor(ours, theirs)
     same_grids(grids_of(found), grids_of(study))
     for metric in study.metrics:
+        scale, expected = scale_of(found, metric), scale_of(study, metric)
+        assert (scale.dtype, scale.value) == (expected.dtype, expected.value)
         same_effects(effects_of(found, metric), effects_of(study, metric))
         same_grid(found.known("z", metric=metric), study.known("z", metric=metric))
     windows = found.known("attn_out", window=2)
@@ -93,6 +95,11 @@ def same_side(found, study):
 def grids_of(study):
     is_saved = isinstance(study, SavedStudy)
     return dict(study._side.grids if is_saved else study._kept.items())
+
+
+def scale_of(study, metric):
+    is_saved = isinstance(study, SavedStudy)
+    return study._scale(metric) if is_saved else study._runs.reading(metric).scale
 
 
 def effects_of(study, metric):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import accumulate, pairwise
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from patchwidget.attention import Attention
@@ -17,7 +18,7 @@ from patchwidget.nodes import Extent, Node, cut_of, kind_name
 from patchwidget.pairs import TokenPairs
 from patchwidget.runs import Direction
 from patchwidget.saving.contents import Contents, Model, SavedSource, Side
-from patchwidget.saving.encode import NODE_PARTS, NORMS, PATTERNS
+from patchwidget.saving.encode import NODE_PARTS, NORMS, PATTERNS, PRECISIONS
 from patchwidget.saving.fields import MOST, Fields, Tensors, check
 
 _DIRECTIONS: tuple[Direction, ...] = ("denoising", "noising")
@@ -180,7 +181,8 @@ class _Sides:
         direction = fields.one_of("direction", _DIRECTIONS)
         metrics = list(self._contents.metrics)
         scales = {
-            name: self._scale(direction, number) for number, name in enumerate(metrics)
+            name: self._scale(direction, number, _dtype(fields))
+            for number, name in enumerate(metrics)
         }
         units = scales if self._contents.has_unit else dict.fromkeys(metrics)
         patches = self._patches(direction)
@@ -196,12 +198,12 @@ class _Sides:
             grids[asked] = self._grid(one, asked, place, units[asked.metric], direction)
         return Side(direction, scales, grids, effects)
 
-    def _scale(self, direction: str, number: int) -> Scale:
+    def _scale(self, direction: str, number: int, dtype: torch.dtype | None) -> Scale:
         base = self._per_pair(f"{direction}.base.{number}", ())
         source = self._per_pair(f"{direction}.source.{number}", ())
         check(base.shape == source.shape, "two runs of different pairs")
         check(base.dtype == source.dtype, "two runs of different precision")
-        return Scale(base, source)
+        return Scale(base, source, dtype)
 
     def _per_pair(self, name: str, before: tuple[int, ...]) -> Tensor:
         """Numbers `[..., B]`, or `[..., 1]` where only the mean is known."""
@@ -270,6 +272,14 @@ class _Sides:
             signed=fields.flag("signed"),
             cost=_cost(fields),
         )
+
+
+def _dtype(fields: Fields) -> torch.dtype | None:
+    """The model's precision, by which it is told what rounding explains."""
+    if not fields.has("dtype"):
+        return None
+    name = fields.one_of("dtype", tuple(PRECISIONS.values()))
+    return next(dtype for dtype, one in PRECISIONS.items() if one == name)
 
 
 def _cost(fields: Fields) -> Cost | None:

@@ -26,6 +26,12 @@ from patchwidget.saving.container import Record
 from patchwidget.saving.contents import Contents, SavedSource, Side
 
 NODE_PARTS = ("layer", "head", "pos", "src", "neuron")
+PRECISIONS = {
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+    torch.float32: "float32",
+    torch.float64: "float64",
+}
 PATTERNS = ("clean", "corrupted")
 NORMS = ("clean_norms", "corrupted_norms")
 ByName = dict[str, Tensor]
@@ -99,8 +105,10 @@ def _side(side: Side, contents: Contents, tensors: ByName) -> Record:
     tensors[f"{prefix}.nodes"] = _nodes(patches)
     tensors[f"{prefix}.sizes"] = torch.tensor(sizes, dtype=torch.int32)
     grids = enumerate(side.grids.items())
+    dtype = side.scales[next(iter(contents.metrics))].dtype
     return {
         "direction": side.direction,
+        "dtype": None if dtype is None else PRECISIONS[dtype],
         "grids": [
             _grid(asked, grid, f"{prefix}.grid.{i}", tensors)
             for i, (asked, grid) in grids
