@@ -80,7 +80,7 @@ def unpack(path: str | os.PathLike[str]) -> tuple[Record, dict[str, Tensor]]:
         with open(path, "rb") as file:  # noqa: PTH123 - any path-like
             data, metadata = _read(file, path)
         _check_digest(data, metadata["sha256"])
-        return _json(metadata["record"].encode()), _tensors(data)
+        return _json(metadata["record"]), _tensors(data)
     except _DamagedError as error:
         raise SavedFileError(
             f"{os.fspath(path)} is cut off or damaged ({error}): {_DAMAGED}"
@@ -103,11 +103,13 @@ def _read(file: BinaryIO, path: str | os.PathLike[str]) -> tuple[bytes, dict[str
     return start + header + file.read(size - 8 - length), metadata
 
 
-def _json(text: bytes) -> Record:
+def _json(text: bytes | str) -> Record:
     """An object whose names all differ, and whose numbers are numbers."""
     try:
         found = json.loads(
-            text.decode(), object_pairs_hook=_object, parse_constant=_no_constant
+            text if isinstance(text, str) else text.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
         )
     except RecursionError:
         raise _DamagedError("its header is nested too deeply") from None
@@ -174,7 +176,8 @@ def _are_sizes(values: object, most: int, largest: int) -> bool:
 def _check_digest(data: bytes, digest: str) -> None:
     length = int.from_bytes(data[:8], "little")
     place = 8 + _digest_place(data[8 : 8 + length])
-    if data[place : place + 64] != digest.encode() or _digest(data, place) != digest:
+    stands = data[place : place + 64].decode("ascii", "replace")
+    if stands != digest or _digest(data, place) != digest:
         raise _DamagedError("its checksum does not fit")
 
 

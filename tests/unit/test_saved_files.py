@@ -200,12 +200,13 @@ def test_a_header_of_tiny_things_takes_what_is_stated(path, tiny):
         b'{"__metadata__":{"patchwidget":"1"}}',
         b'{"__metadata__":{"patchwidget":"1","record":1,"sha256":"0"}}',
         b'{"__metadata__":{"patchwidget":"1","record":"{}","sha256":"\\u00e9"}}',
+        b'{"__metadata__":{"patchwidget":"1","record":"\\ud800","sha256":"\\ud800"}}',
         b'{"__metadata__":["patchwidget"]}',
         b'{"a":' + b"9" * 10_000 + b"}",
         b"\xff\xfe{}",
         b"[]",
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_impossible_headers_are_refused(path, header):
     path.write_bytes(len(header).to_bytes(8, "little") + header)
