@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from patchwidget.decoder import Decoder
-from patchwidget.nodes import HEAD_KINDS, Node
+from patchwidget.nodes import HEAD_KINDS, Extent, Node
 from patchwidget.runs import Activations, Runs, computing
 
 Run = Literal["clean", "corrupted"]
@@ -114,7 +114,7 @@ def attention(runs: Runs, nodes: Sequence[Node]) -> Attention:
         raise ValueError("no head is named whose attention could be shown")
     heads: dict[tuple[int, int], None] = {}
     for node in nodes:
-        heads.update(dict.fromkeys(_query_heads(runs, node)))
+        heads.update(dict.fromkeys(query_heads(runs.extent, node)))
     clean, corrupted = runs.clean.values, runs.corrupted.values
     with computing():
         return Attention(
@@ -127,11 +127,17 @@ def attention(runs: Runs, nodes: Sequence[Node]) -> Attention:
         )
 
 
-def _query_heads(runs: Runs, node: Node) -> list[tuple[int, int]]:
-    runs.extent.check(node)
+def query_heads(extent: Extent, node: Node) -> list[tuple[int, int]]:
+    """The heads (layer, query head) of a node's patterns; a KV head's are its group.
+
+    Raises:
+        ValueError: if the node is not part of a head.
+        IndexError: if there is no such node.
+    """
+    extent.check(node)
     if node.kind not in HEAD_KINDS or node.head is None:
         raise ValueError(f"{node} is not part of a head: it has no attention pattern")
-    group = runs.extent.n_heads // runs.extent.n_kv_heads
+    group = extent.n_heads // extent.n_kv_heads
     if node.kind not in ("k", "v"):
         return [(node.layer, node.head)]
     return [(node.layer, node.head * group + i) for i in range(group)]

@@ -11,10 +11,10 @@ A node knows where its values lie in the tensor of its kind; it knows nothing of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import cast
+from typing import Any, cast
 
 STREAM_KINDS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 VECTOR_KINDS = ("z", "q", "k", "v")
@@ -283,6 +283,34 @@ class Node:
             src=_position(match["src"], labels),
             neuron=_number(match["neuron"]),
         )
+
+
+def nodes_of(
+    what: Iterable[Node | str] | Node | str, labels: Mapping[str, int], extent: Extent
+) -> list[Node]:
+    """Nodes from nodes or names, each checked to exist.
+
+    Args:
+        what: nodes, names, or one of them.
+        labels: names of positions.
+        extent: how many of everything there are.
+
+    Raises:
+        IndexError: if a layer, head or position is out of range.
+        ValueError: if a name is not a node's.
+        TypeError: if it is something else.
+    """
+    several = isinstance(what, Iterable) and not isinstance(what, str)
+    given: list[Any] = list(cast("Iterable[Any]", what)) if several else [what]
+    nodes = [Node.parse(one, labels) if isinstance(one, str) else one for one in given]
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise TypeError(
+                f"{node!r} is not a node: use Node, Head or a name such as 'L0H0.z', "
+                "or a list of these"
+            )
+        extent.check(node)
+    return nodes
 
 
 def is_node_name(text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ from patchwidget.attention import Attention, attention
 from patchwidget.decoder import model_class
 from patchwidget.effects import Effects, Joint
 from patchwidget.engines import captured, refuse_dropout, refuse_split
-from patchwidget.estimate import Estimating
+from patchwidget.estimate import Estimating, Kept
 from patchwidget.exact import (
     Listener,
     Patch,
@@ -23,10 +23,11 @@ from patchwidget.exact import (
 )
 from patchwidget.grids import Grid
 from patchwidget.metrics import MetricLike, metrics_of
-from patchwidget.nodes import Extent, Node, is_node_name, kind_name
+from patchwidget.nodes import Extent, Node, is_node_name, kind_name, nodes_of
 from patchwidget.pairs import Answers, Pairs, Prompts, pairs_of
 from patchwidget.paths import Tracing
 from patchwidget.runs import Direction, Runs, ablated, computing
+from patchwidget.saving import Saving
 from patchwidget.sources import Source, make_source
 from patchwidget.verify import Verifying, loop_of
 from patchwidget.watch import Watch
@@ -34,7 +35,7 @@ from patchwidget.watch import Watch
 Nodes = Iterable[Node | str] | Node | str
 
 
-class PatchStudy(Estimating, Tracing, Verifying):
+class PatchStudy(Estimating, Tracing, Verifying, Saving):
     """Activation patching of one model on pairs of prompts.
 
     Args:
@@ -96,13 +97,15 @@ class PatchStudy(Estimating, Tracing, Verifying):
             engine, clean, corrupt, self.notice = captured(model, self.pairs, way)
             runs = Runs(engine, self.pairs, clean, corrupt, way, likes)
             if source is not None:
-                runs = ablated(runs, make_source(source), model)
+                self._source = make_source(source)
+                runs = ablated(runs, self._source, model)
         self._watch = Watch(model, runs)
         self._take(runs)
 
     def _take(self, runs: Runs) -> None:
         self._runs = runs
         self._runner = Runner(runs, self._watch, self._budget)
+        self._kept = Kept()
         self._reversed: PatchStudy | None = None
 
     @property
@@ -325,20 +328,7 @@ class PatchStudy(Estimating, Tracing, Verifying):
             ValueError: if a name is not a node's.
             TypeError: if it is something else.
         """
-        several = isinstance(what, Iterable) and not isinstance(what, str)
-        given: list[Any] = list(cast("Iterable[Any]", what)) if several else [what]
-        nodes = [
-            Node.parse(one, self.pairs.labels) if isinstance(one, str) else one
-            for one in given
-        ]
-        for node in nodes:
-            if not isinstance(node, Node):
-                raise TypeError(
-                    f"{node!r} is not a node: use Node, Head or a name such as 'L0H0.z', "
-                    "or a list of these"
-                )
-            self.extent.check(node)
-        return nodes
+        return nodes_of(what, self.pairs.labels, self.extent)
 
     def reversed(self) -> PatchStudy:
         """The same study in the other direction, from the same two captured runs.
@@ -356,10 +346,9 @@ class PatchStudy(Estimating, Tracing, Verifying):
         return self._reversed
 
     def __repr__(self) -> str:
-        name = getattr(self.model.cfg, "model_name", "model")
         clean, corrupted = (float(values.mean()) for values in self.baselines)
         return (
-            f"PatchStudy({name}, {len(self.pairs)} pair{'s' * (len(self.pairs) > 1)} of "
+            f"PatchStudy({self.model_name}, {len(self.pairs)} pair{'s' * (len(self.pairs) > 1)} of "
             f"{self.pairs.clean.shape[1]} tokens, {self.direction}, {self.metric}: "
             f"clean {clean:.3g}, corrupted {corrupted:.3g})"
         )

@@ -7,13 +7,16 @@ from patchwidget.estimate.atp_star import atp_star
 from patchwidget.estimate.graddrop import graddrop
 from patchwidget.estimate.hvp import Curvature, hvp
 from patchwidget.estimate.ig import ig
+from patchwidget.estimate.kept import Asked, Kept
 from patchwidget.estimate.offered import offered
 from patchwidget.estimate.relp import relp
 
 __all__ = [
     "METHODS",
+    "Asked",
     "Curvature",
     "Estimating",
+    "Kept",
     "atp",
     "atp_qk",
     "atp_star",

@@ -12,6 +12,7 @@ from patchwidget.estimate.atp_star import atp_star
 from patchwidget.estimate.graddrop import graddrop
 from patchwidget.estimate.hvp import Curvature, hvp
 from patchwidget.estimate.ig import ig
+from patchwidget.estimate.kept import Asked, Kept
 from patchwidget.estimate.offered import offered
 from patchwidget.estimate.relp import relp
 from patchwidget.grids import Grid
@@ -34,6 +35,7 @@ class _Study(Protocol):
 
     _runs: Runs
     _watch: Watch
+    _kept: Kept
 
     @property
     def metric(self) -> str: ...
@@ -48,8 +50,9 @@ class _Study(Protocol):
 class Estimating:
     """The part of `PatchStudy` that estimates."""
 
-    def methods(self: _Study, kind: str) -> tuple[str, ...]:
-        """Names of the methods that give estimates of a kind in this model."""
+    def methods(self: _Study, kind: str, *, by: str | None = None) -> tuple[str, ...]:
+        """Names of the methods that give estimates of a kind, so cut, in this model."""
+        cut_of(kind, by)
         return offered(self._runs, kind)
 
     def estimate(
@@ -88,8 +91,11 @@ class Estimating:
         kind, by = kind_name(kind), cut_of(kind, by)
         self._watch.check()
         runs = self._runs.reading(metric or self.metric)
+        asked = Asked.of(method, kind, by, runs.metric.name, options)
         with computing():
-            return METHODS[method](runs, kind, by, **options)
+            return self._kept.once(
+                asked, lambda: METHODS[method](runs, kind, by, **options)
+            )
 
     def hvp(
         self: _Study,

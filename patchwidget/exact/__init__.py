@@ -2,6 +2,7 @@
 
 from patchwidget.exact.budget import checked_budget
 from patchwidget.exact.cost import PatchCost, work_of
+from patchwidget.exact.filled import filled
 from patchwidget.exact.known import Listener
 from patchwidget.exact.progress import Progress
 from patchwidget.exact.runner import Runner, readings
@@ -16,6 +17,7 @@ __all__ = [
     "Runner",
     "Swap",
     "checked_budget",
+    "filled",
     "readings",
     "readings_of",
     "together",

@@ -65,6 +65,10 @@ class Known:
             )
         return self.of()[reading.patch]
 
+    def put_back(self, metric: str, effects: Iterable[Effect]) -> None:
+        """Know effects that were found before, without telling of them."""
+        self._effects[metric].update((effect.patch, effect) for effect in effects)
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell a function of new effects, until the function returned is called."""
         self._listeners.append(listener)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any
 
 from patchwidget.exact.bar import exhaust
 from patchwidget.exact.budget import most_patches, rows_at_once
 from patchwidget.exact.cost import Pace, PatchCost
+from patchwidget.exact.filled import filled
 from patchwidget.exact.hook_loop import hook_loop
 from patchwidget.exact.known import Known
 from patchwidget.exact.progress import Progress
@@ -15,7 +15,7 @@ from patchwidget.exact.swap import Patch, Reading, Swap
 from patchwidget.exact.sweep import sweep
 from patchwidget.grids import Grid
 from patchwidget.hooks import HookedModel
-from patchwidget.nodes import Node, cut_of, kind_name
+from patchwidget.nodes import Node
 from patchwidget.runs import Runs, computing
 from patchwidget.watch import Watch
 
@@ -108,21 +108,16 @@ class Runner:
 
     def grid(self, kind: str, by: str | None, window: int, metric: str | None) -> Grid:
         """What is known of a kind, NaN elsewhere."""
-        kind, by = kind_name(kind), cut_of(kind, by)
         runs = self._runs.reading(metric or self._runs.metric.name)
-        base, known, extent = runs.scale.base, self.known.of(metric), runs.extent
-        raw = base.new_full((len(base), *extent.shape(kind, by)), float("nan"))
-        patches = extent.windows(kind, by, window)
-        for node, patch in zip(extent.nodes(kind, by), patches, strict=True):
-            if patch in known:
-                cell: tuple[Any, ...] = (slice(None), *node.cell)
-                raw[cell] = known[patch].raw
-        return Grid(
+        empty = Grid(
             kind,
-            raw,
+            runs.scale.base.new_empty(
+                len(runs.scale.base), *runs.extent.shape(kind, by)
+            ),
             by=by,
             scale=runs.unit,
             direction=runs.direction,
             metric=runs.metric.name,
             window=window,
         )
+        return filled(empty, self.known.of(metric), runs.extent)

@@ -133,8 +133,8 @@ class Board:
 
     def _records(self, effects: Iterable[Effect]) -> dict[Node, wire.Record]:
         effects = list(effects)
-        of = self.side.estimates.of
-        estimates = [of(effect.node, self.method)[1] for effect in effects]
+        value = self.side.estimates.value
+        estimates = [value(effect.node, self.method) for effect in effects]
         records = wire.effect_records(effects, estimates)
         return {effect.node: one for effect, one in zip(effects, records, strict=True)}
 

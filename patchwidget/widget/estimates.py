@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 from torch import Tensor
@@ -88,13 +89,13 @@ class Estimates:
     def __init__(self, study: PatchStudy) -> None:
         self._study = study
         self._found: dict[tuple[str, str, str | None], Estimate] = {}
-        self._methods: dict[str, tuple[str, ...]] = {}
+        self._methods: dict[Cut, tuple[str, ...]] = {}
         self.kinds = [kind for kind in SHOWN_KINDS if self._given(kind)]
 
-    def _given(self, kind: str) -> tuple[str, ...]:
-        if kind not in self._methods:
-            self._methods[kind] = self._study.methods(kind)
-        return self._methods[kind]
+    def _given(self, kind: str, by: str | None = None) -> tuple[str, ...]:
+        if (kind, by) not in self._methods:
+            self._methods[kind, by] = self._study.methods(kind, by=by)
+        return self._methods[kind, by]
 
     @property
     def methods(self) -> dict[str, list[str]]:
@@ -105,17 +106,21 @@ class Estimates:
         }
         return {name: kinds for name, kinds in found.items() if kinds}
 
-    def method_for(self, kind: str, method: str) -> str:
-        """A method, or `atp` where it does not give the kind."""
-        return method if method in self._given(kind) else "atp"
+    def method_for(self, kind: str, method: str, by: str | None = None) -> str:
+        """A method, or where it does not give the kind the first that does: `atp`.
+
+        A study that was loaded without its model may have another, or none at all.
+        """
+        given = self._given(kind, by)
+        return method if method in given else next(iter(given), "atp")
 
     def get(self, kind: str, method: str, by: str | None = None) -> Estimate:
-        """Estimates of a kind by a method, or by `atp` where it does not give the kind.
+        """Estimates of a kind by a method, or by another one: see `method_for`.
 
         Raises:
             ValueError, RuntimeError: see `PatchStudy.estimate`.
         """
-        method = self.method_for(kind, method)
+        method = self.method_for(kind, method, by)
         if (method, kind, by) not in self._found:
             grid = self._study.estimate(kind, method, by=by)
             self._found[method, kind, by] = Estimate.of(grid)
@@ -127,7 +132,13 @@ class Estimates:
         cell: tuple[Any, ...] = node.cell
         return found, float(found.mean[cell])
 
+    def value(self, node: Node, method: str) -> float:
+        """A node's own estimate; NaN where no method gives nodes like it."""
+        is_given = bool(self._given(node.kind, node.by))
+        return self.of(node, method)[1] if is_given else nan
+
     def wanted(self, nodes: Iterable[Node]) -> list[Cut]:
         """What is needed to show some nodes: the maps, and finer cuts for finer nodes."""
         maps: list[Cut] = [(kind, None) for kind in self.kinds]
-        return list(dict.fromkeys([*maps, *((node.kind, node.by) for node in nodes)]))
+        cuts = dict.fromkeys((node.kind, node.by) for node in nodes)
+        return list(dict.fromkeys([*maps, *(cut for cut in cuts if self._given(*cut))]))

@@ -64,6 +64,10 @@ class Settings(Page):
     _side: Side
     _is_closed = False
 
+    def _side_wanted(self) -> Side:
+        """The study in the direction that is set, which may not be on show yet."""
+        raise NotImplementedError
+
     @contextmanager
     def _visibly(self) -> Iterator[None]:
         """What is refused inside is shown on screen, too."""
@@ -80,9 +84,14 @@ class Settings(Page):
             nodes = self._side.study.nodes(given)
         return list(dict.fromkeys(map(str, nodes)))
 
+    @traitlets.default("method")
+    def _first_method(self) -> str:
+        """AtP, unless a study that was loaded without its model has none."""
+        return next(iter(self._side.estimates.methods), "atp")
+
     @_checks("method")
     def _check_method(self, name: str) -> str:
-        offered = list(self._side.estimates.methods)
+        offered = list(self._side_wanted().estimates.methods)
         with self._visibly():
             if name not in offered:
                 raise ValueError(

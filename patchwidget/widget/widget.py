@@ -20,6 +20,7 @@ import traitlets
 
 from patchwidget.effects import Effect
 from patchwidget.exact import Progress
+from patchwidget.saving import SavedStudy
 from patchwidget.study import PatchStudy
 from patchwidget.widget import messages
 from patchwidget.widget.answers import ANSWERS, Answer, Question
@@ -58,7 +59,8 @@ class PatchWidget(Settings):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:
-        study: a `PatchStudy`; or its own arguments, from which one is made.
+        study: a `PatchStudy`, or one that was loaded from a file; or a study's own
+            arguments, from which one is made.
         *args: see `PatchStudy`.
         **kwargs: `selection`, `shown`, `pair`, `method`, `direction`, `kind`, `names`,
             `folds` and `wide` set those attributes; all others, and the direction where
@@ -103,7 +105,7 @@ class PatchWidget(Settings):
     job = traitlets.Dict(read_only=True).tag(sync=True)
 
     def __init__(self, study: Any, *args: Any, **kwargs: Any) -> None:
-        is_made = isinstance(study, PatchStudy)
+        is_made = isinstance(study, (PatchStudy, SavedStudy))
         ours = {"direction"} if is_made else set()
         ours |= set(VIEW_OWNED) - {"direction"}
         settings = {name: kwargs.pop(name) for name in ours & set(kwargs)}
@@ -218,6 +220,10 @@ class PatchWidget(Settings):
     def _on_setting(self, _: dict[str, Any]) -> None:
         if self._is_open:
             self._verifying = []  # in the order, or of the study, of before
+            offered = self._side_wanted().estimates.methods
+            # A study without its model may know other methods in the other direction.
+            if offered and self.method not in offered:
+                self._quietly(method=next(iter(offered)))
             self._pursue()
 
     @traitlets.observe("selection")
@@ -299,9 +305,16 @@ class PatchWidget(Settings):
         if not self._is_open:
             return
         self._given_up, self._verifying = self._verifying, []
+        self._quietly(direction=self._side.study.direction, method=self._board.method)
+
+    def _quietly(self, **settings: str) -> None:
+        """Set what is to start nothing."""
         was_open, self._is_open = self._is_open, False
-        self.method, self.direction = self._board.method, self._side.study.direction
-        self._is_open = was_open
+        try:
+            for name, value in settings.items():
+                self.set_trait(name, value)
+        finally:
+            self._is_open = was_open
 
     def _side_wanted(self) -> Side:
         study = self._side.study

@@ -26,7 +26,7 @@ def study_record(study: PatchStudy, estimates: Estimates) -> Record:
     clean, corrupted = study.baselines
     extent = study.extent
     return {
-        "model": str(getattr(study.model.cfg, "model_name", None) or "model"),
+        "model": study.model_name,
         "n_layers": extent.n_layers,
         "n_heads": extent.n_heads,
         "n_kv_heads": extent.n_kv_heads,

@@ -32,6 +32,7 @@ ROOMS = (
     "rank",
     "verify",
     "paths",
+    "saving",
     "study",
     "patching",
     "widget",
