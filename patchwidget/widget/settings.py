@@ -15,6 +15,7 @@ import traitlets
 from patchwidget.widget.jobs import Jobs
 from patchwidget.widget.side import Side
 
+KERNEL_OWNED = ("study", "grids", "verified", "report", "job")
 _Proposal = dict[str, Any]
 _REFUSED = (TypeError, ValueError, IndexError)
 

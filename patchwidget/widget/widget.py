@@ -28,7 +28,8 @@ from patchwidget.widget.answers import ANSWERS, Answer, Question
 from patchwidget.widget.board import Board
 from patchwidget.widget.estimates import LABELS
 from patchwidget.widget.jobs import Job, Jobs, running_loop
-from patchwidget.widget.settings import VIEW_OWNED, Settings
+from patchwidget.widget.settings import KERNEL_OWNED, VIEW_OWNED, Settings
+from patchwidget.widget.sharing import Sharing
 from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn, in_turn
 from patchwidget.widget.verifying import verification
@@ -39,7 +40,6 @@ logger.addHandler(logging.NullHandler())
 _OF_JOBS = (messages.JOB_CANCEL, messages.JOB_RETRY)
 _STATIC = Path(__file__).parents[1] / "static"
 PROGRESS_EVERY_S = 0.1
-KERNEL_OWNED = ("study", "grids", "verified", "report", "job")
 
 
 def _bundled(name: str) -> str | Path:
@@ -58,7 +58,7 @@ def _nothing() -> None:
     """Undo a subscription that there is not."""
 
 
-class PatchWidget(Settings, anywidget.AnyWidget):
+class PatchWidget(Sharing, Settings, anywidget.AnyWidget):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:
