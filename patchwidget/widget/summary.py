@@ -27,12 +27,15 @@ def facts(study: Record) -> str:
     clean, corrupted = (
         sum(values) / len(values) for values in (metric["clean"], metric["corrupted"])
     )
-    some = "1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
     return (
         f"{model_name(study)}, {study['direction']}, {metric['name']} "
-        f"(clean {clean:+.3g}, corrupted {corrupted:+.3g}), {some} of "
-        f"{study['n_pos']} tokens"
+        f"(clean {clean:+.3g}, corrupted {corrupted:+.3g}), {_counted(len(pairs), 'pair')} of "
+        f"{_counted(study['n_pos'], 'token')}"
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def prompts(study: Record) -> str:
