@@ -26,7 +26,8 @@ def test_it_has_blocks():
     assert len(BLOCKS) >= 5
 
 
-def test_every_block_runs():
+def test_every_block_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some of them write files
     namespace = {}
     for block in BLOCKS:
         run(block, namespace)
