@@ -1,4 +1,4 @@
-// Bundles the front end into the two files that the Python package ships.
+// Bundles the front end into the files that the Python package ships.
 //   node js/build.mjs            one minified build
 //   node js/build.mjs --page     the fixture page, for the browser tests
 //   node js/build.mjs --serve    rebuild on change, and serve the fixture page
@@ -15,6 +15,7 @@ const options = {
   absWorkingDir: root,
   entryPoints: [
     { in: "js/index.ts", out: "widget" },
+    { in: "js/export.ts", out: "export" },
     { in: "js/style.css", out: "widget" },
   ],
   outdir: "patchwidget/static",

@@ -7,6 +7,7 @@
 
 import type { Initialize, Render } from "@anywidget/types";
 import { anywidgetHost } from "./host/anywidget";
+import type { Host } from "./host/host";
 import { createStore, type Store } from "./state/store";
 import { mountWidget } from "./views/widget";
 
@@ -27,6 +28,11 @@ export default (): { initialize: Initialize; render: Render } => {
     },
   };
 };
+
+/** The whole widget on another host: what a saved page calls. */
+export function mount(host: Host, parent: HTMLElement, signal: AbortSignal): void {
+  mountWidget(createStore(host, signal), parent, signal);
+}
 
 /** Hosts before anywidget 0.11 pass no signal, and only call what was returned. */
 function lifeWithin(signal: AbortSignal | undefined): AbortController {

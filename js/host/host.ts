@@ -1,8 +1,8 @@
 /**
  * What the front end knows of the world outside: named traits and messages.
  *
- * Behind this interface stands a live kernel (`anywidget.ts`) or fixed data
- * (`fixture.ts`); nothing above this room can tell which.
+ * Behind this interface stands a live kernel (`anywidget.ts`), a saved page
+ * (`exported.ts`) or fixed data (`fixture.ts`); nothing above this room can tell which.
  */
 
 /** Written by the kernel, only read here. */

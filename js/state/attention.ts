@@ -5,7 +5,7 @@ import { type Channel, isAbort, MESSAGE_KINDS, type Reply } from "../host/messag
 import { formatNode, isHeadKind, parseNode } from "./node";
 import { type Pattern, patternBytes, type RunPattern, triangleLength } from "./pattern";
 import { type HeadCounts, queryHeads } from "./place";
-import { floats, list, oneOf, record, ShapeError, shorts, whole } from "./shape";
+import { floats, list, oneOf, record, ShapeError, shorts, text, whole } from "./shape";
 
 /** A query head. */
 export interface HeadRef {
@@ -159,7 +159,8 @@ function readPatterns(
     clean: readRun(clean, cleanNorms, heads.length, size, "clean"),
     corrupted: readRun(corrupted, corruptedNorms, heads.length, size, "corrupted"),
   };
-  const message = "the kernel's answer does not hold this head";
+  const missing = raw.missing ?? "the kernel's answer does not hold this head";
+  const message = text(missing, "attention.missing");
   const found = new Map<string, HeadAttention>(
     asked.map((head) => [attentionKey(head, pair), { state: "failed", message }]),
   );

@@ -102,7 +102,9 @@ function figureTable(first: string, rows: readonly Row[]): HTMLElement {
     el("thead", {}, head),
     el("tbody", {}, ...body),
   );
-  return el("div", { class: "pw-agreement-table" }, table);
+  // Where there is little room it scrolls, which has to work without a pointer.
+  const reach = { tabindex: 0, role: "region", "aria-label": "Agreement by kind" };
+  return el("div", { class: "pw-agreement-table", ...reach }, table);
 }
 
 function columnHead(text: string, title = ""): HTMLElement {

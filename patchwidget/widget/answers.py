@@ -72,7 +72,12 @@ class Question:
 
 def attention(asked: Question) -> Answer:
     """Patterns of heads as lower triangles, and the norms of what they read."""
-    found, pair = asked.board.side.study.attention(asked.nodes()), asked.whole("pair")
+    found = asked.board.side.study.attention(asked.nodes())
+    return patterns_of(found, asked.whole("pair"))
+
+
+def patterns_of(found: Attention, pair: int) -> Answer:
+    """Attention of one pair, as it travels."""
     clean, corrupted = found.of(pair), found.of(pair, "corrupted")
     payload = {
         "heads": _heads(found),

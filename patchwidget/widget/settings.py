@@ -17,6 +17,7 @@ from patchwidget.widget import messages
 from patchwidget.widget.page import Page
 from patchwidget.widget.side import Side
 
+KERNEL_OWNED = ("study", "grids", "verified", "report", "job")
 _REFUSED = (TypeError, ValueError, IndexError)
 
 

@@ -29,6 +29,7 @@ from patchwidget.widget.estimates import LABELS
 from patchwidget.widget.jobs import Job, Jobs, running_loop
 from patchwidget.widget.page import weakly
 from patchwidget.widget.settings import VIEW_OWNED, Settings
+from patchwidget.widget.sharing import Sharing
 from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn, in_turn
 from patchwidget.widget.verifying import named, verification
@@ -36,7 +37,6 @@ from patchwidget.widget.verifying import named, verification
 _OF_JOBS = (messages.JOB_CANCEL, messages.JOB_RETRY)
 _STATIC = Path(__file__).parents[1] / "static"
 PROGRESS_EVERY_S = 0.1
-KERNEL_OWNED = ("study", "grids", "verified", "report", "job")
 
 
 def _bundled(name: str) -> str | Path:
@@ -55,7 +55,7 @@ def _nothing() -> None:
     """Undo a subscription that there is not."""
 
 
-class PatchWidget(Settings):
+class PatchWidget(Sharing, Settings):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:

@@ -27,7 +27,7 @@ def test_it_has_blocks():
 
 
 def test_every_block_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # where it saves a study
+    monkeypatch.chdir(tmp_path)  # some of them write files
     namespace = {}
     for block in BLOCKS:
         run(block, namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -79,3 +80,16 @@ def test_every_map_has_every_method_that_gives_it(study, widget):
         for record in widget.grids.values():
             offered = study.methods(record["kind"])
             assert record["method"] == (method if method in offered else "atp")
+
+
+def test_a_saved_page_has_each_head_of_a_group_and_their_row_once(
+    study, widget, tmp_path
+):
+    extent = study.extent
+    group = extent.n_heads // extent.n_kv_heads
+    page = widget.to_html(tmp_path / "page.html", ["L1H0.k"]).read_text("utf-8")
+    inside = set(re.findall(r"get L1H(\d+)\.(\w+)", page))
+    for head in range(extent.n_heads):
+        assert ((str(head), "pattern") in inside) == (head < group)
+        assert ((str(head), "q") in inside) == (head < group)
+        assert ((str(head), "k") in inside) == (head == 0)

@@ -17,6 +17,7 @@ SHIPPED = [
     "patchwidget/py.typed",
     "patchwidget/static/widget.js",
     "patchwidget/static/widget.css",
+    "patchwidget/static/export.js",
     "patchwidget/demo/model/config.json",
     "patchwidget/demo/model/model.safetensors",
     "patchwidget/demo/model/tokenizer.json",
