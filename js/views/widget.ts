@@ -20,7 +20,7 @@ import { readoutView } from "./readout";
 import { rowView } from "./row";
 import { scatterView } from "./scatter";
 import { verifyView } from "./verify";
-import type { MakeView, View } from "./view";
+import { type MakeView, ROOM_FOR_TWO, type View } from "./view";
 
 /** From top to bottom. */
 const VIEWS: readonly MakeView[] = [
@@ -28,17 +28,29 @@ const VIEWS: readonly MakeView[] = [
   foldable("prompt", "Prompts", promptView),
   controlsView,
   readoutView,
-  foldable("grids", "Effects", heatmapsView),
-  rowView,
-  neuronsView,
-  foldable("scatter", "Estimate against exact", scatterView),
-  foldable("ranking", "Ranking", rankingView),
   jobView,
+  foldable("grids", "Effects", heatmapsView),
+  foldable("row", "By position", rowView),
+  foldable("neurons", "Neurons of largest effect", neuronsView),
+  beside(
+    foldable("scatter", "Estimate against exact", scatterView),
+    foldable("ranking", "Ranking", rankingView),
+  ),
   verifyView,
   foldable("picks", "Picks", picksView),
   foldable("attention", "Attention", attentionView),
   copyView,
 ];
+
+function beside(...parts: readonly MakeView[]): MakeView {
+  return (view) => {
+    const pair = el("div", {}, ...parts.map((makeView) => makeView(view)));
+    react(view.signal, () => {
+      pair.className = view.ui.width.value < ROOM_FOR_TWO ? "pw-body" : "pw-beside";
+    });
+    return pair;
+  };
+}
 
 export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSignal) {
   const body = el("div", { class: "pw-body" });
