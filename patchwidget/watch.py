@@ -24,7 +24,7 @@ class Watch:
     Three looks, from cheap to sure. Which tensors the weights are, how often torch saw
     them change, and whose hooks there are. Some numbers of every weight, since a change
     through `.data` is not counted. The logits, but at most every two seconds, and rarer
-    where asking takes long.
+    where asking takes long: at once where a module was replaced.
     """
 
     def __init__(self, model: Any, runs: Runs) -> None:
@@ -44,9 +44,12 @@ class Watch:
             RuntimeError: if its weights, hooks or logits are not those of the captured runs.
             ValueError: if it drops activations at random.
         """
-        if self._trains or self._glance() != self._glanced:
+        is_other = self._glance() != self._glanced
+        if self._trains or is_other:
             self._look()
             self._remember()
+        if is_other:
+            self._ask_at = 0.0  # a module may stand in for another that is still there
         if not torch.equal(self._sampled(), self._numbers):
             raise _changed("the model's weights changed since this study ran it")
         started = monotonic()
@@ -88,7 +91,8 @@ class Watch:
 
     def _sampled(self) -> Tensor:
         with computing():
-            return torch.cat(self._samples)
+            # A NaN in a row that no prompt reads would be unlike itself.
+            return torch.cat(self._samples).nan_to_num(nan=0.0)
 
     def _ask_model(self) -> None:
         with computing():

@@ -574,6 +574,15 @@ def test_what_stands_in_for_a_part_is_noticed(own_model, tokens, part):
         study.exact(NODES)
 
 
+def test_a_module_set_beside_the_one_it_stands_for_is_noticed(own_model, tokens):
+    """A Bridge still holds the weights of a part that it no longer runs."""
+    study = PatchStudy(own_model, *tokens)
+    study.exact([Head(0, 0)])
+    own_model.blocks[1].mlp = nn.Identity()
+    with pytest.raises(RuntimeError, match="make a new PatchStudy"):
+        study.exact(NODES)
+
+
 def test_what_does_not_matter_may_change_and_the_watch_goes_on(own_model, tokens):
     study = PatchStudy(own_model, *tokens)
     study.exact([Head(0, 0)])
@@ -675,6 +684,17 @@ def test_weights_changed_without_a_trace_are_noticed(model, tokens, part):
     finally:
         undo()
     assert study.exact([Head(1, 1)])["L1H1.z"].raw.shape == (len(tokens[0]),)
+
+
+def test_a_missing_number_that_no_prompt_reads_is_no_change(own_model, tokens):
+    read = {int(token) for prompts in tokens for token in prompts.flatten()}
+    weight = next(own_model.parameters())
+    row = next(n for n in range(len(weight)) if n not in read)
+    with torch.no_grad():
+        weight[row] = float("nan")
+    study = PatchStudy(own_model, *tokens)
+    study.exact([Head(0, 0)])
+    study.estimate("z")
 
 
 def test_one_changed_number_is_seen_by_the_logits(model, tokens, monkeypatch):
