@@ -34,7 +34,12 @@ class Reports:
 
     def note(self, verification: Verification) -> None:
         """Keep the state of a verification for the bound of its kinds."""
-        self._bounds.update(dict.fromkeys(verification.kinds, verification))
+        # One that is given up before it draws takes no earlier bound away.
+        is_news = verification.bound is not None or not verification.unverified
+        for kind in verification.kinds:
+            last = self._bounds.get(kind)
+            if is_news or last is None or last.bound is None:
+                self._bounds[kind] = verification
 
     def of(self, method: str) -> dict[str, Any]:
         """The whole report by kind."""

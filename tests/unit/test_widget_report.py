@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 
 import pytest
 from page import answered, asked, receive
@@ -12,6 +13,7 @@ from toy_models import STYLES, random_model, random_tokens
 from patchwidget import Head, PatchStudy, PatchWidget
 from patchwidget.verify import Agreement
 from patchwidget.widget.estimates import SHOWN_KINDS
+from patchwidget.widget.side import Side
 
 pytestmark = pytest.mark.usefixtures("recorded")
 
@@ -140,6 +142,23 @@ def test_a_bound_on_what_is_not_verified(labelled):
     assert bound["unverified"] == 4
     assert bound["value"] > 0
     assert widget.job["label"] == "bound on z"
+
+
+def test_a_bound_outlives_a_verification_that_is_given_up(labelled):
+    reports = Side(labelled).reports
+    plan = {"bound_runs": 60, "share": 0.4}
+    (drawn,) = deque(labelled.steps("bound", ["z", "v"], **plan), maxlen=1)
+    reports.note(drawn.report)
+    bound = reports.of("atp")["z"]["bound"]
+    assert bound["value"] > 0
+    steps = labelled.steps("verify", "z", bound_runs=0)
+    reports.note(next(steps).report)
+    steps.close()
+    assert reports.of("atp")["z"]["bound"] == bound
+    (done,) = deque(labelled.steps("verify", "z", bound_runs=0), maxlen=1)
+    reports.note(done.report)
+    assert reports.of("atp")["z"]["bound"] is None, "it was about nodes now verified"
+    assert reports.of("atp")["v"]["bound"] == bound
 
 
 def test_a_bound_is_shown_while_it_is_drawn(labelled, monkeypatch):
