@@ -6,6 +6,7 @@ import json
 import random
 import tracemalloc
 from contextlib import contextmanager
+from copy import deepcopy
 
 import pytest
 import torch
@@ -96,9 +97,9 @@ def change_record(record, draw):
         case 0:
             del parent[key]
         case 1 if isinstance(parent, list):
-            parent.append(value)
+            parent.append(deepcopy(value))
         case _:
-            parent[key] = draw.choice((*ODD_VALUES, near(value)))
+            parent[key] = deepcopy(draw.choice((*ODD_VALUES, near(value))))
 
 
 def near(value):
