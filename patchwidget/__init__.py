@@ -19,15 +19,16 @@ __all__ = [
     "PatchStudy",
     "PatchWidget",
     "demo",
+    "exercises",
     "patching",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    # The widget loads ipywidgets, the demo a tokenizer, patching much: only when used.
+    # The widget loads ipywidgets, the demo a tokenizer, the others much: only when used.
     if name == "PatchWidget":
         return import_module("patchwidget.widget").PatchWidget
-    if name in ("demo", "patching"):
+    if name in ("demo", "exercises", "patching"):
         return import_module(f"patchwidget.{name}")
     if name == "__version__":
         return version("patchwidget")

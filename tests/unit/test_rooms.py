@@ -35,6 +35,7 @@ ROOMS = (
     "patching",
     "widget",
     "demo",
+    "exercises",
 )
 FILES = sorted(PACKAGE.rglob("*.py"))
 
