@@ -33,10 +33,18 @@ class Call:
         """The hook's name."""
         return hook_name(self.site, self.cell.layer)
 
-    def value(self, *, clean: bool = False, site: str | None = None) -> Tensor:
-        """The corrupted run's activation here, or the clean one's."""
-        name = hook_name(site or self.site, self.cell.layer)
-        return self.case.activations["clean" if clean else "corrupted"][name]
+    def value(self, *, clean: bool = False) -> Tensor:
+        """The activation that the hook is given, or the clean one.
+
+        Noise is on the former, so that the two differ at every position: in real runs they
+        agree before the prompts do.
+        """
+        name = hook_name(self.site, self.cell.layer)
+        value = self.case.activations["clean" if clean else "corrupted"][name]
+        if clean:
+            return value
+        generator = torch.Generator().manual_seed(0)
+        return value + torch.rand(value.shape, generator=generator)
 
     def put(self, index: Index, other: Tensor | None = None) -> Tensor:
         """The corrupted activation with the clean one's numbers at an index."""
@@ -171,7 +179,7 @@ def _trials(sites: Sizes, first: str, axes: Sizes) -> list[Callable[[], Trial[Ca
         # The last layer of each, and cells at which an axis' end is not hit by chance.
         cell = Cell(case.size("layer") - 1)
         if "pos" in axes:
-            cell = cell._replace(pos=1)
+            cell = cell._replace(pos=2)  # `:pos` is then more than one
         if "head" in axes:
             cell = cell._replace(head=0 if number == 1 else 2)
         call = Call(case, sites[number], cell)

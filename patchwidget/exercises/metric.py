@@ -114,7 +114,8 @@ def _checked(
     verdict = checked(exercise, function, seconds=seconds)
     if not verdict:
         return verdict
-    return _differentiable(name, function) or verdict
+    cut = _differentiable(name, function)
+    return verdict if cut is None else cut
 
 
 def _right(read: Read, *, noising: bool) -> Tensor:

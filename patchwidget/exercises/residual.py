@@ -90,7 +90,8 @@ def _resid_pre() -> Exercise[Tried]:
 
 def stream_mistakes(site: str) -> list[Mistake[Tried]]:
     """Mistakes of a sweep of one activation `[B, T, d_model]` by position."""
-    others = [kind for kind in ("resid_pre", "resid_mid", *_BLOCK[1:]) if kind != site]
+    # On a Bridge, a patch of resid_mid may act as one of mlp_out: that comes first.
+    others = [kind for kind in (*_BLOCK, "resid_mid") if kind != site]
     return [
         *patch_mistakes(site, _AXES),
         moved(
@@ -133,9 +134,10 @@ def stream_mistakes(site: str) -> list[Mistake[Tried]]:
         elsewhere(
             "resid_post",
             "One layer late: you patched resid_post, the stream after the block, which is "
-            "resid_pre of the next."
+            "resid_pre of the next. (Or resid_mid, which gives the same: the MLP works "
+            "position by position.)"
             if site == "resid_pre"
-            else f"You patched resid_post, not {site}.",
+            else f"You patched resid_post (or resid_mid), not {site}.",
             site,
             _AXES,
             "resid_post",

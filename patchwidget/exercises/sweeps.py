@@ -210,15 +210,6 @@ def result_mistakes(
             "there is nothing left to divide by the number of prompts.",
             lambda tried: right(tried) / len(tried.case.corrupted),
         ),
-        *(
-            Mistake(
-                f"{axes[0]}_shifted",
-                f"Off by one {axes[0]}: each row holds what belongs one row further "
-                f"{way}.",
-                partial(_rolled, right, by),
-            )
-            for by, way in ((1, "up"), (-1, "down"))
-        ),
     ]
 
 
@@ -228,10 +219,6 @@ def _zeroed(
     values = right(tried).clone()
     values.select(axis, at).zero_()
     return values
-
-
-def _rolled(right: Callable[[Tried], Tensor], by: int, tried: Tried) -> Tensor:
-    return right(tried).roll(by, 0)
 
 
 def _raw(tried: Tried, values: Tensor) -> Tensor:
@@ -292,19 +279,19 @@ def patch_mistakes(site: str, axes: Axes) -> list[Mistake[Tried]]:
         ),
         Mistake(
             "layer_later",
-            "Off by one layer: the hook is on the layer after the cell's.",
+            "Off by one layer: each row holds what belongs to the layer after it.",
             make(Turn(move=_next_layer)),
         ),
         Mistake(
             "layer_earlier",
-            "Off by one layer: the hook is on the layer before the cell's.",
+            "Off by one layer: each row holds what belongs to the layer before it.",
             make(Turn(move=_layer_before)),
         ),
     ]
 
 
 def _whole(axes: Axes) -> str:
-    what = "every position" if "pos" in axes else "every head"
+    what = "every position" if "pos" in axes else "every head (or their sum, attn_out)"
     if "pos" in axes and "head" in axes:
         what = "every head at every position"
     cell = " and ".join(axes[1:])
