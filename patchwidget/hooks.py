@@ -215,7 +215,12 @@ def _hooks_of(module: Any) -> dict[int, Hook]:
 
 def _is_theirs(hook: Hook) -> bool:
     """Whether a library put the hook there: both do, most at the first forward."""
-    if getattr(hook, "__qualname__", "").startswith("HookPoint.add_hook"):
-        # A wrapper of TransformerLens; what it wraps tells who asked for it.
-        hook = inspect.getclosurevars(hook).nonlocals.get("hook", hook)
+    while getattr(hook, "__qualname__", "").startswith("HookPoint.add_hook"):
+        # A wrapper of TransformerLens; what it wraps tells who asked for it. Backward
+        # hooks are wrapped twice (seen in 4.3).
+        wrapped = inspect.getclosurevars(hook).nonlocals
+        inner = wrapped.get("hook", wrapped.get("full_hook"))
+        if inner is None:
+            break
+        hook = inner
     return str(hook.__module__).startswith(_LIBRARIES)

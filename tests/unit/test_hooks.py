@@ -192,6 +192,13 @@ def test_a_plain_torch_hook_is_seen(own_model, add):
     assert user_hooks(own_model) == {}
 
 
+def test_a_backward_hook_on_a_hook_point_is_seen(own_model):
+    own_model.add_hook("blocks.0.attn.hook_z", spy, "bwd")
+    assert len(user_hooks(own_model)) == 1
+    own_model.reset_hooks()
+    assert user_hooks(own_model) == {}
+
+
 def test_a_hook_on_a_hook_point_is_seen_and_told_from_another(own_model):
     own_model.add_hook("blocks.1.attn.hook_z", lambda value, hook: value)
     first = user_hooks(own_model)
