@@ -19,7 +19,7 @@ export interface Painting {
   cellWidth: number;
   cellHeight: number;
   theme: Theme;
-  /** 1 for cells that get a dot instead of hatching. */
+  /** Of cells without a value: 1 for a dot instead of hatching, 2 for nothing at all. */
   unknown?: Uint8Array;
   /** 1 for cells with the verified mark. */
   verified?: Uint8Array;
@@ -67,13 +67,12 @@ function paintValues(context: CanvasRenderingContext2D, painting: Painting): voi
   const target = small.getContext("2d");
   if (!target) return;
   const image = target.createImageData(columns, rows);
+  const pixels = new Uint32Array(image.data.buffer);
+  const colourWords = new Uint32Array(colours.buffer);
   for (let index = 0; index < values.length; index++) {
     const value = values[index] ?? Number.NaN;
     if (Number.isNaN(value)) continue;
-    const offset = colourOffset(value, scale);
-    for (let channel = 0; channel < 4; channel++) {
-      image.data[index * 4 + channel] = colours[offset + channel] ?? 0;
-    }
+    pixels[index] = colourWords[colourOffset(value, scale) / 4] ?? 0;
   }
   target.putImageData(image, 0, 0);
   context.fillStyle = theme.paper;
@@ -88,8 +87,8 @@ function paintAbsent(context: CanvasRenderingContext2D, painting: Painting): voi
   context.strokeStyle = theme.hatch;
   context.fillStyle = theme.hatch;
   context.lineWidth = 1;
-  for (const index of matrix.values.keys()) {
-    if (!Number.isNaN(matrix.values[index])) continue;
+  for (let index = 0; index < matrix.values.length; index++) {
+    if (!Number.isNaN(matrix.values[index]) || unknown?.[index] === 2) continue;
     const { x, y } = corner(painting, index);
     if (!unknown?.[index]) hatch(context, x, y, cellWidth, cellHeight);
     else

@@ -20,6 +20,8 @@ const STYLES = [
 /** Controls are for using, not for looking at. */
 const LEFT_OUT =
   "button, input, select, textarea, progress, iframe, .pw-not-in-picture";
+/** Parts of which only some is on the screen. */
+const CLIPPED = ".pw-scrolls, .pw-strip";
 const MARGIN = 8;
 
 /** The parts must be laid out, and their canvases drawn. */
@@ -56,15 +58,23 @@ function addElement(target: SVGElement, element: Element, origin: Origin): void 
     target.append(withStyles(element, box, origin));
   } else {
     addBackground(target, element, box, origin);
+    const inside = element.matches(CLIPPED) ? clipped(target, box, origin) : target;
     for (const child of element.childNodes) {
-      if (child instanceof Element) addElement(target, child, origin);
-      else if (child instanceof Text) addText(target, child, origin);
+      if (child instanceof Element) addElement(inside, child, origin);
+      else if (child instanceof Text) addText(inside, child, origin);
     }
   }
 }
 
 function placed({ left, top, width, height }: DOMRect, origin: Origin) {
   return { x: left - origin.left, y: top - origin.top, width, height };
+}
+
+/** An SVG within an SVG shows only what lies inside of it. */
+function clipped(target: SVGElement, box: DOMRect, origin: Origin): SVGElement {
+  const place = placed(box, origin);
+  const viewBox = Object.values(place).join(" ");
+  return target.appendChild(svgEl("svg", { ...place, viewBox }));
 }
 
 function canvasImage(

@@ -1,6 +1,6 @@
 /** The Python that brings back what is on the page. */
 
-import type { Settings } from "./settings";
+import { CLOSED, type Settings } from "./settings";
 import type { Study } from "./study";
 
 type Shown = Pick<
@@ -17,7 +17,7 @@ export function toPython(study: Study, settings: Shown): string {
     method: "atp",
     kind: "",
     names: {},
-    folds: [],
+    folds: CLOSED,
     wide: false,
   };
   const given = (Object.keys(usual) as (keyof Shown)[]) // the keys of a literal

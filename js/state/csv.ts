@@ -1,7 +1,7 @@
 /** What the heatmaps hold, as a table for other programs. */
 
 import { missOf } from "./figure";
-import { cellNode, formatNode, type Kind } from "./node";
+import { cellNode, formatNode, type Kind, parseNode } from "./node";
 import type { Grid, Verified } from "./results";
 import type { Study } from "./study";
 
@@ -39,7 +39,10 @@ export function toCsv(results: Results): string {
   const rows = [...results.grids.values()].flatMap((grid) => gridRows(results, grid));
   const drawn = new Set(rows.map(({ node }) => node));
   for (const [node, result] of results.verified) {
-    if (!drawn.has(node)) rows.push({ node, ...resultFields(result) });
+    if (drawn.has(node)) continue;
+    const kind = parseNode(node)?.kind;
+    const isSigned = (kind && results.grids.get(kind)?.isSigned) ?? true;
+    rows.push({ node, ...resultFields(result, isSigned) });
   }
   const lines = rows.map((row) => COLUMNS.map((name) => field(row[name])).join(","));
   return `${[COLUMNS.join(","), ...lines].join("\r\n")}\r\n`;
@@ -64,18 +67,18 @@ function gridRows({ study, verified, names }: Results, grid: Grid): Row[] {
       estimate,
       estimate_from: grid.spread?.from[index] ?? null,
       estimate_to: grid.spread?.to[index] ?? null,
-      ...(result ? resultFields(result) : {}),
+      ...(result ? resultFields(result, grid.isSigned) : {}),
     };
   });
 }
 
-function resultFields(result: Verified): Row {
+function resultFields(result: Verified, isSigned: boolean): Row {
   return {
     exact: result.exact,
     exact_from: result.interval?.[0] ?? null,
     exact_to: result.interval?.[1] ?? null,
     exact_raw: result.raw,
-    miss: missOf(result),
+    miss: missOf(result, isSigned),
   };
 }
 

@@ -19,11 +19,15 @@ export type Shown = (typeof SHOWN)[number];
 export const SECTIONS = [
   "prompt",
   "grids",
+  "row",
+  "neurons",
   "scatter",
   "ranking",
   "picks",
   "attention",
 ] as const;
+/** Those that are closed until somebody opens them: opening one asks the kernel. */
+export const CLOSED: readonly Section[] = ["row", "neurons"];
 export type Section = (typeof SECTIONS)[number];
 
 export interface Settings {
@@ -80,8 +84,8 @@ const SPECS: Specs = {
   kind: { read: (value) => oneOf("", ...KINDS)(value ?? "", "kind"), fallback: "" },
   names: { read: readNames, fallback: {}, same: sameNames },
   folds: {
-    read: (value) => list(text)(value ?? [], "folds"),
-    fallback: [],
+    read: (value) => list(text)(value ?? CLOSED, "folds"),
+    fallback: CLOSED,
     same: sameSelection,
   },
   wide: { read: readWide, fallback: false },

@@ -2,7 +2,17 @@
 
 import { el, react, setAttributes } from "../draw/dom";
 import type { Section } from "../state/settings";
+import type { Store } from "../state/store";
 import type { MakeView } from "./view";
+
+export function isOpen(store: Store, name: Section): boolean {
+  return !store.folds.value.includes(name);
+}
+
+export function fold(store: Store, name: Section, isFolded: boolean): void {
+  const others = store.folds.peek().filter((other) => other !== name);
+  store.set("folds", isFolded ? [...others, name] : others);
+}
 
 /** The view's own title, or one that is put before it, gets the handle. */
 export function foldable(name: Section, title: string, makeView: MakeView): MakeView {
@@ -14,17 +24,11 @@ export function foldable(name: Section, title: string, makeView: MakeView): Make
     if (!own) section.prepend(head);
     const handle = el("button", { type: "button", class: "pw-fold" });
     setAttributes(handle, { "aria-label": title, "data-section": name });
-    handle.addEventListener("click", () => toggle(), { signal });
+    const toggle = () => fold(store, name, !store.folds.peek().includes(name));
+    handle.addEventListener("click", toggle, { signal });
     head.prepend(handle);
-
-    function toggle(): void {
-      const folds = store.folds.peek();
-      const others = folds.filter((other) => other !== name);
-      store.set("folds", others.length < folds.length ? others : [...folds, name]);
-    }
-
     react(signal, () => {
-      const isFolded = store.folds.value.includes(name);
+      const isFolded = !isOpen(store, name);
       section.classList.toggle("pw-folded", isFolded);
       handle.setAttribute("aria-expanded", `${!isFolded}`);
       handle.title = isFolded ? "show" : "fold away";

@@ -2,6 +2,7 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { clamp } from "../draw/geometry";
+import { pooled } from "../draw/pool";
 import {
   attentionKey,
   type HeadAttention,
@@ -10,7 +11,14 @@ import {
   pickedHeads,
 } from "../state/attention";
 import type { Look } from "../state/look";
-import { largestOf, type Pattern, patternBytes, type Run } from "../state/pattern";
+import {
+  largestOf,
+  type Pattern,
+  patternBytes,
+  type Quantity,
+  type Run,
+  readRow,
+} from "../state/pattern";
 import { fittedTo, type Viewport } from "../state/viewport";
 import type { View } from "./view";
 
@@ -103,6 +111,32 @@ export function readyPattern(view: View, head: HeadRef | null): Pattern | null {
 
 export function scaleOfRun(view: HeadsView, run: Run): number {
   return (run === "difference" ? view.differenceScale : view.runScale).value;
+}
+
+/** The part of a pattern that is looked at; what comes later has no colour at all. */
+export function partOf(
+  pattern: Pattern,
+  quantity: Quantity,
+  part: Viewport,
+  most: number,
+) {
+  const matrix = pooled(
+    (row, from, out) => readRow(pattern, quantity, row, from, out),
+    part,
+    most,
+  );
+  const { rows, columns, values } = matrix;
+  const unknown = new Uint8Array(values.length);
+  const { top, left, count } = part;
+  for (let row = 0; row < rows; row++) {
+    const last = top + Math.ceil(((row + 1) * count) / rows) - 1;
+    const first = Math.floor(((last - left) * columns) / count) + 1;
+    if (first >= columns) continue;
+    const [from, to] = [row * columns + Math.max(0, first), (row + 1) * columns];
+    values.fill(Number.NaN, from, to);
+    unknown.fill(2, from, to);
+  }
+  return { matrix, unknown };
 }
 
 /** "L4H0", and the user's own name for it. */

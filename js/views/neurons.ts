@@ -20,7 +20,7 @@ import {
 import { pick } from "../state/selection";
 import { positionName } from "../state/tokens";
 import { isAdding } from "./drag";
-import { lazy } from "./lazy";
+import { isOpen } from "./foldable";
 import type { View } from "./view";
 import { counted, methodLabel, valueWords } from "./words";
 
@@ -33,8 +33,6 @@ type Shown = ReadonlySignal<NeuronList | null>;
 
 export const neuronsView = (view: View): HTMLElement => {
   const { store, signal } = view;
-  const { section, title, body, isOpen } = lazy(view, "pw-neurons", "grids");
-  title.textContent = "Neurons of largest effect";
   const top = makeSignal(FIRST);
   const layer = makeSignal<number | null>(null);
   const question = computed<NeuronQuestion>(() => ({
@@ -46,16 +44,20 @@ export const neuronsView = (view: View): HTMLElement => {
     store.neurons.entries.value.get(neuronKey(question.value)),
   );
   const list = lastReady(view, answer);
-  react(signal, () => {
-    section.hidden = store.study.value === null;
-    store.neurons.entries.value; // read: a new study takes the lists away
-    if (isOpen.value && store.study.value) store.neurons.want(question.value);
-  });
-  body.append(
+  const body = el(
+    "div",
+    { class: "pw-opened" },
     el("div", { class: "pw-line-head" }, layerChoice(view, layer), count(view, list)),
     table(view, list),
     foot(view, question, answer, list, top),
   );
+  const section = el("section", { class: "pw-neurons" }, body);
+  react(signal, () => {
+    section.hidden = store.study.value === null;
+    store.neurons.entries.value; // read: a new study takes the lists away
+    const isWanted = isOpen(store, "neurons") && store.study.value;
+    if (isWanted) store.neurons.want(question.value);
+  });
   return section;
 };
 

@@ -5,13 +5,12 @@ import { type Axes, type Axis, LINE } from "../draw/axes";
 import { el, react, setAttributes } from "../draw/dom";
 import { type Cell, labelStep } from "../draw/geometry";
 import { createPlot, type Plot } from "../draw/plot";
-import { pooled } from "../draw/pool";
 import { labelTicks } from "../draw/ticks";
 import { headName } from "../state/attention";
-import { type Pattern, type Run, readRow } from "../state/pattern";
+import type { Run } from "../state/pattern";
 import { attentionPlace } from "../state/place";
 import { canZoomOut, type Viewport } from "../state/viewport";
-import { type HeadsView, RUN_TITLES, scaleOfRun } from "./heads";
+import { type HeadsView, partOf, RUN_TITLES, scaleOfRun } from "./heads";
 import { steer } from "./steer";
 
 /** All positions, with each prompt's tokens. */
@@ -86,8 +85,11 @@ function drawPanel(
   const part = viewport.value;
   const names = store.study.value?.names.keys() ?? [];
   const axes = partAxes(layout, run, part, [...names]);
+  const quantity = { run, weighted: look.weighted.value };
+  // More cells than pixels are pooled: one cell a device's pixel.
+  const most = layout.extent * theme.value.density;
   const painting = {
-    matrix: partMatrix(pattern, run, look.weighted.value, part, layout, view),
+    ...partOf(pattern, quantity, part, most),
     colours: theme.value.palette.diverging,
     scale: scaleOfRun(view, run),
     theme: theme.value,
@@ -97,23 +99,6 @@ function drawPanel(
   plot.canvas.toggleAttribute("data-zoomed", canZoomOut(part));
   const isDrawn = plot.draw({ ...painting, cellWidth: cell, cellHeight: cell }, axes);
   plot.canvas.toggleAttribute("data-drawn", isDrawn);
-}
-
-/** More cells than pixels are pooled: one cell a device's pixel. */
-function partMatrix(
-  pattern: Pattern,
-  run: Run,
-  weighted: boolean,
-  part: Viewport,
-  { extent }: PanelLayout,
-  { theme }: HeadsView,
-) {
-  const quantity = { run, weighted };
-  return pooled(
-    (row, from, out) => readRow(pattern, quantity, row, from, out),
-    part,
-    extent * theme.value.density,
-  );
 }
 
 /** Named positions keep their labels where others are thinned out. */

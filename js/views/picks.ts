@@ -5,7 +5,7 @@ import { button, el, keyed, react, setAttributes } from "../draw/dom";
 import { dotRange, dots, type Range } from "../draw/dots";
 import { signed, tick, unsigned } from "../draw/number";
 import { missOf } from "../state/figure";
-import { parseNode } from "../state/node";
+import { type Node as GraphNode, parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
 import { estimateOf, type Verified } from "../state/results";
 import { pick } from "../state/selection";
@@ -80,7 +80,7 @@ function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLEl
     el("th", { scope: "row", class: "pw-pick-name" }, unpickButton(view, name), name),
     estimateCell(view, name, result),
     exactCell(view, result),
-    numberCell(view, () => unsignedOrNothing(result.value && missOf(result.value))),
+    numberCell(view, () => unsignedOrNothing(missIn(view, node, result.value))),
     numberCell(view, () => signedOrNothing(result.value?.halves?.[0])),
     numberCell(view, () => signedOrNothing(result.value?.halves?.[1])),
     pairsCell(view, result, range),
@@ -97,6 +97,12 @@ function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLEl
   // A row that is taken away under the pointer is not told that the pointer left.
   signal.addEventListener("abort", leave, { once: true });
   return row;
+}
+
+/** Of a method that gives sizes only, the size of the effect is what it missed. */
+function missIn({ store }: View, node: GraphNode | null, result: Verified | undefined) {
+  const isSigned = node === null || store.grids.value.get(node.kind)?.isSigned;
+  return result && missOf(result, isSigned);
 }
 
 type Result = ReadonlySignal<Verified | undefined>;

@@ -8,7 +8,7 @@ import {
 import { button, el, keyed, react } from "../draw/dom";
 import { formatNode, HEAD_KINDS, type Node, parseNode } from "../state/node";
 import { lastHead, rowNodes } from "../state/rows";
-import { lazy } from "./lazy";
+import { fold, isOpen } from "./foldable";
 import { makeStrip, type Strip, stripPlot, stripTitle } from "./row_strip";
 import { drawBar } from "./scale";
 import type { View } from "./view";
@@ -16,7 +16,7 @@ import { methodLabel } from "./words";
 
 export const rowView = (view: View): HTMLElement => {
   const { store, ui, signal } = view;
-  const { section, title, body, isOpen } = lazy(view, "pw-row", "grids");
+  const title = el("span");
   const isAll = makeSignal(false);
   const nodes = stripNodes(view, isAll);
   const strip = makeStrip(view, nodes);
@@ -27,7 +27,12 @@ export const rowView = (view: View): HTMLElement => {
     bar(view, strip),
   );
   const place = el("div", { class: "pw-strip-place" });
-  body.append(head, place, status(view, strip));
+  const section = el(
+    "section",
+    { class: "pw-row" },
+    el("div", { class: "pw-section-title" }, title),
+    el("div", { class: "pw-opened" }, head, place, status(view, strip)),
+  );
   const plots = keyed(
     place,
     (_, life) => stripPlot({ ...view, signal: life }, strip),
@@ -35,7 +40,7 @@ export const rowView = (view: View): HTMLElement => {
   );
   react(signal, () => {
     // Nothing is painted where nobody looks.
-    plots(isOpen.value && nodes.value.length > 0 ? ["strip"] : []);
+    plots(isOpen(store, "row") && nodes.value.length > 0 ? ["strip"] : []);
   });
   react(signal, () => {
     section.hidden = nodes.value.length === 0;
@@ -43,13 +48,13 @@ export const rowView = (view: View): HTMLElement => {
   });
   react(signal, () => {
     store.rows.entries.value; // read: a new study takes the rows away
-    if (!isOpen.value) return;
+    if (!isOpen(store, "row")) return;
     const method = store.method.value;
     for (const node of nodes.value) store.rows.want({ node: formatNode(node), method });
   });
   react(signal, () => {
     // Asked for by key: it is to be seen.
-    if (ui.asked.value) isOpen.value = true;
+    if (ui.asked.value) fold(store, "row", false);
   });
   return section;
 };

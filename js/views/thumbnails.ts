@@ -3,16 +3,15 @@
 import { computed } from "@preact/signals-core";
 import { paint } from "../draw/canvas";
 import { el, keyed, react, setAttributes } from "../draw/dom";
-import { pooled } from "../draw/pool";
 import { type HeadRef, headName } from "../state/attention";
 import { thumbnailRun } from "../state/look";
-import { readRow } from "../state/pattern";
 import { headPlace } from "../state/place";
 import { wholeMatrix } from "../state/viewport";
 import {
   entryOf,
   type HeadsView,
   ownName,
+  partOf,
   RUN_TITLES,
   readyPattern,
   scaleOfRun,
@@ -112,16 +111,14 @@ function drawThumbnail(
     if (!now || ui.width.value === 0) return;
     const run = thumbnailRun(look.aspect.value);
     const quantity = { run, weighted: look.weighted.value };
-    const matrix = pooled(
-      (row, from, out) => readRow(now, quantity, row, from, out),
-      wholeMatrix(now.size),
-      SIDE * theme.value.density,
-    );
+    const most = SIDE * theme.value.density;
+    const { matrix, unknown } = partOf(now, quantity, wholeMatrix(now.size), most);
     // Whole pixels where cells are wide enough for that.
     const cell = SIDE / matrix.rows;
     const size = cell >= 3 ? Math.floor(cell) : cell;
     paint(canvas, {
       matrix,
+      unknown,
       colours: theme.value.palette.diverging,
       scale: scaleOfRun(view, run),
       cellWidth: size,

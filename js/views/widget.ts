@@ -22,6 +22,9 @@ import { scatterView } from "./scatter";
 import { verifyView } from "./verify";
 import type { MakeView, View } from "./view";
 
+/** Narrower, two parts stand under one another. */
+const ROOM_FOR_TWO = 1000;
+
 /** From top to bottom. */
 const VIEWS: readonly MakeView[] = [
   headerView,
@@ -29,16 +32,28 @@ const VIEWS: readonly MakeView[] = [
   controlsView,
   readoutView,
   foldable("grids", "Effects", heatmapsView),
-  rowView,
-  neuronsView,
-  foldable("scatter", "Estimate against exact", scatterView),
-  foldable("ranking", "Ranking", rankingView),
+  foldable("row", "By position", rowView),
+  foldable("neurons", "Neurons of largest effect", neuronsView),
+  beside(
+    foldable("scatter", "Estimate against exact", scatterView),
+    foldable("ranking", "Ranking", rankingView),
+  ),
   jobView,
   verifyView,
   foldable("picks", "Picks", picksView),
   foldable("attention", "Attention", attentionView),
   copyView,
 ];
+
+function beside(...parts: readonly MakeView[]): MakeView {
+  return (view) => {
+    const pair = el("div", {}, ...parts.map((makeView) => makeView(view)));
+    react(view.signal, () => {
+      pair.className = view.ui.width.value < ROOM_FOR_TWO ? "pw-body" : "pw-beside";
+    });
+    return pair;
+  };
+}
 
 export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSignal) {
   const body = el("div", { class: "pw-body" });

@@ -40,7 +40,10 @@ class Settings(traitlets.HasTraits):
     names: traitlets.Dict[str, str] = _view_owned(
         traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode())
     )
-    folds: traitlets.List[str] = _view_owned(traitlets.List(traitlets.Unicode()))
+    # What is opened asks for more estimates: these two are closed at first.
+    folds: traitlets.List[str] = _view_owned(
+        traitlets.List(traitlets.Unicode(), ["row", "neurons"])
+    )
     wide = _view_owned(traitlets.Bool(default_value=False))
 
     _side: Side

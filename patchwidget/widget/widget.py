@@ -78,7 +78,9 @@ class PatchWidget(Settings, anywidget.AnyWidget):
         pair: the pair whose prompt and attention are shown; -1 is the mean.
         kind: the kind that scatter and ranking are about; empty for all.
         names: your names of heads: `{"L9H9": "name mover"}`.
-        folds: names of parts of the page that are folded away.
+        folds: parts of the page that are folded away, of `"prompt"`, `"grids"`, `"row"`,
+            `"neurons"`, `"scatter"`, `"ranking"`, `"picks"` and `"attention"`; at first
+            `"row"` and `"neurons"`, whose estimates are made when they are opened.
         wide: whether it takes all the width of the page.
         verified: what is known exactly, by node name.
         report: by kind, how the method agrees with what is verified, and the bound.

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { watchTheme } from "../../js/draw/theme";
 import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
+import { CLOSED } from "../../js/state/settings";
 import { createStore, type Store } from "../../js/state/store";
 import { createUi } from "../../js/state/ui";
 import { attentionView } from "../../js/views/attention";
@@ -136,11 +137,11 @@ describe("asking", () => {
   });
 
   test("waits until the section is unfolded", () => {
-    open({ folds: ["picks", "attention"] });
+    open({ folds: [...CLOSED, "attention"] });
     expect(host.sent).toEqual([]);
-    host.receive("folds", ["picks"]);
+    host.receive("folds", CLOSED);
     expect(host.sent).toHaveLength(1);
-    host.receive("folds", ["attention"]);
+    host.receive("folds", [...CLOSED, "attention"]);
     host.receive("selection", ["L1H1.z"]);
     expect(host.sent).toHaveLength(1);
   });

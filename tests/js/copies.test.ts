@@ -21,7 +21,7 @@ const SETTINGS = {
   method: "atp",
   kind: "",
   names: {},
-  folds: [],
+  folds: ["row", "neurons"],
   wide: false,
 } as const;
 
@@ -82,4 +82,25 @@ test("verified nodes without a cell have lines too, and spaces are kept by quote
   const rows = csv();
   expect(rows.find(({ node }) => node === "L1H1.q@3")?.exact).toBe("0.301");
   expect(rows[2]?.token).toBe('" Mary"');
+});
+
+test("the miss of an estimate without a sign is that of the sizes", () => {
+  const name = "L0H1.z";
+  const raw = { estimate: 0.3, exact: -0.25, raw: -1, per_pair: [-0.25], halves: null };
+  const verified = new Map(
+    [name, `${name}@3`].map((node) => [
+      node,
+      readVerified({ ...raw, interval: null }, node),
+    ]),
+  );
+  const entry = Object.values(grid("z", ["layer", "head"], [1, 2], () => 0.3))[0];
+  const sized = readGrid({ ...(entry as object), signed: false }, "grid");
+  const grids = new Map([["z" as const, sized]]);
+  const [header = "", ...lines] = toCsv({ study, grids, verified, names: {} })
+    .trim()
+    .split("\r\n");
+  const at = header.split(",").indexOf("miss");
+  const misses = lines.map((line) => line.split(",")[at]).filter(Boolean);
+  expect(misses).toHaveLength(2);
+  for (const miss of misses) expect(Number(miss)).toBeCloseTo(0.05);
 });

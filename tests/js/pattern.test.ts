@@ -9,8 +9,10 @@ import {
   profile,
   type Quantity,
   readRow,
+  triangleLength,
   valueAt,
 } from "../../js/state/pattern";
+import { partOf } from "../../js/views/heads";
 
 const FULL = 65535;
 
@@ -179,4 +181,35 @@ describe("labels of a long axis", () => {
     expect(labelTicks(0, 10, 4, [9, 3])).toEqual([3, 9]);
     expect(labelTicks(0, 10, 4, [9, 8, 20])).toEqual([0, 4, 9]);
   });
+});
+
+test("what comes later has no value in a picture, however its cells are pooled", () => {
+  const size = 9;
+  const triangle = new Uint16Array(triangleLength(size)).fill(6553);
+  const run = { weights: triangle, norms: new Float32Array(size).fill(1) };
+  const pattern = { size, clean: run, corrupted: run };
+  for (const [top, left, count, most] of [
+    [0, 0, 9, 9],
+    [0, 0, 9, 4],
+    [0, 0, 9, 1],
+    [2, 1, 5, 3],
+    [0, 4, 5, 5],
+    [4, 0, 5, 2],
+  ] as const) {
+    const part = { size, top, left, count };
+    const quantity = { run: "clean", weighted: false } as const;
+    const { matrix, unknown } = partOf(pattern, quantity, part, most);
+    const possible = new Set<number>();
+    for (let row = 0; row < count; row++) {
+      for (let column = 0; column < count; column++) {
+        const bin = (cell: number) => Math.floor((cell * matrix.rows) / count);
+        const isPast = left + column <= top + row;
+        if (isPast) possible.add(bin(row) * matrix.rows + bin(column));
+      }
+    }
+    for (const [at, value] of matrix.values.entries()) {
+      expect(Number.isNaN(value)).toBe(!possible.has(at));
+      expect(unknown[at]).toBe(possible.has(at) ? 0 : 2);
+    }
+  }
 });

@@ -35,11 +35,9 @@ function find<E extends Element>(selector: string, kind: new () => E): E {
   return found;
 }
 
-/** Opens or closes a part of the page, as its summary does. */
-function toggle(section: string, isOpen = true): void {
-  const details = find(`.${section} details`, HTMLDetailsElement);
-  details.open = isOpen;
-  details.dispatchEvent(new Event("toggle"));
+/** Opens or closes a part of the page. */
+function toggle(section: string): void {
+  find(`.${section} .pw-fold`, HTMLElement).click();
 }
 
 function asked(kind: string) {
@@ -79,13 +77,13 @@ describe("the row of a head", () => {
     expect(find(".pw-row", HTMLElement).hidden).toBe(true);
     toggle("pw-row");
     expect(asked("row.get")).toEqual([]);
-    toggle("pw-row", false);
+    toggle("pw-row");
     store.set("selection", ["L4H0.z"]);
     expect(find(".pw-row", HTMLElement).hidden).toBe(false);
     expect(asked("row.get")).toEqual([]);
     toggle("pw-row");
     expect(asked("row.get")).toMatchObject([{ node: "L4H0.z" }]);
-    expect(find(".pw-row summary", HTMLElement).textContent).toBe(
+    expect(find(".pw-row .pw-section-title", HTMLElement).textContent).toBe(
       "L4H0 “name mover” by position",
     );
   });
@@ -127,7 +125,9 @@ describe("the row of a head", () => {
     );
     store.set("selection", ["L3H1.v"]);
     all.click();
-    expect(find(".pw-row summary", HTMLElement).textContent).toContain("L3H1");
+    expect(find(".pw-row .pw-section-title", HTMLElement).textContent).toContain(
+      "L3H1",
+    );
   });
 
   test("is opened by a key on a cell that is not picked, until the next pick", () => {
@@ -138,7 +138,7 @@ describe("the row of a head", () => {
     canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", ...event }));
     canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "r", ...event }));
     expect(asked("row.get")).toMatchObject([{ node: "L1H0.q" }]);
-    expect(host.written).toEqual([]);
+    expect(host.written).toEqual([["folds", ["neurons"]]]);
     store.set("selection", ["L4H0.z"]);
     expect(asked("row.get").at(-1)).toMatchObject({ node: "L4H0.z" });
   });
@@ -167,9 +167,13 @@ describe("the row of a head", () => {
     expect(asked("row.get")).toHaveLength(2);
   });
 
-  test("goes with the grids when those are folded away", () => {
-    open({ selection: ["L4H0.z"], folds: ["grids"] });
-    expect(find(".pw-row details", HTMLElement).hidden).toBe(true);
+  test("is opened and closed by the trait, in every output", async () => {
+    open({ selection: ["L4H0.z"] });
+    expect(asked("row.get")).toEqual([]);
+    host.receive("folds", ["neurons"]);
+    expect(asked("row.get")).toMatchObject([{ node: "L4H0.z" }]);
+    toggle("pw-row");
+    expect(host.get("folds")).toEqual(["neurons", "row"]);
   });
 });
 

@@ -10,22 +10,34 @@ const REPLY_MS = 150;
 
 type Request = Record<string, unknown>;
 
-export function playKernel(host: FixtureHost, size: number): void {
+/** With a refusal, nothing is made up: that is the answer to everything. */
+export function playKernel(
+  host: FixtureHost,
+  size: number,
+  refusal: string | null = null,
+): void {
   const send = host.send;
   host.send = (content) => {
     send(content);
     const method = String(host.get("method"));
-    setTimeout(() => host.deliver(...answer(content, size, method)), REPLY_MS);
+    const reply = () =>
+      refusal === null ? answer(content, size, method) : refused(content, refusal);
+    setTimeout(() => host.deliver(...reply()), REPLY_MS);
   };
   let job = 0;
   host.onChange(
     "selection",
     () => {
       job += 1;
-      patch(host, job);
+      patch(host, job, refusal);
     },
     new AbortController().signal,
   );
+}
+
+function refused({ id }: Request, message: string): [unknown, ArrayBufferView[]] {
+  const error = { type: "LookupError", message };
+  return [{ kind: MESSAGE_KINDS.reply, id, ok: false, error, payload: null }, []];
 }
 
 function answer(
@@ -61,8 +73,7 @@ function answer(
     return { layer: Number(layer), head: Number(head) };
   });
   if (heads.some(({ layer }) => layer === 0)) {
-    const error = { type: "RuntimeError", message: "layer 0 is out of memory here" };
-    return [{ ...reply, ok: false, error, payload: null }, []];
+    return refused(request, "layer 0 is out of memory here");
   }
   const payload = { heads, size, pair: request.pair, dtype: "uint16" };
   return [{ ...reply, ok: true, payload }, attentionBuffers(heads, size)];
@@ -167,12 +178,17 @@ function norms({ layer, head }: Head, size: number, run: number): number[] {
   return Array.from({ length: size }, (_, at) => (at === 0 ? 0.1 : 1 + 3 * noise()));
 }
 
-function patch(host: FixtureHost, id: number): void {
+function patch(host: FixtureHost, id: number, refusal: string | null): void {
   const known = host.get("verified") as Record<string, unknown>; // set by this page
   const selection = host.get("selection") as string[]; // as above
   const missing = selection.filter((name) => !(name in known));
   if (missing.length === 0) return;
   const job = { ...NO_JOB, id, label: "exact patches", total: missing.length };
+  if (refusal !== null) {
+    const error = { type: "LookupError", message: refusal };
+    host.receive("job", { ...job, state: "failed", error });
+    return;
+  }
   host.receive("job", { ...job, state: "running" });
   setTimeout(() => {
     const noise = seeded(id);

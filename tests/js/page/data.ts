@@ -207,7 +207,7 @@ export const TRAITS: Record<Trait, unknown> = {
   direction: "denoising",
   kind: "",
   names: { L4H0: "name mover" },
-  folds: [],
+  folds: ["row", "neurons"],
   wide: false,
   report: REPORT,
 };

@@ -73,6 +73,9 @@ function verified(kind: string, atp: number[][], exact: number[][], scale: numbe
   });
 }
 
+/** What the page answers to all that was not published. */
+export const UNPUBLISHED = "only maps of effects were published of this model";
+
 export function gpt2(): Record<Trait, unknown> {
   const [, text = ""] = /clean logit diff ([\d.]+)/.exec(published.metric) ?? [];
   const difference = Number(text);

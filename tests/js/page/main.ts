@@ -6,13 +6,15 @@ import { readStudy } from "../../../js/state/study";
 import { mountWidget } from "../../../js/views/widget";
 import { playKernel } from "./answers";
 import { CASES, usual } from "./cases";
+import { UNPUBLISHED } from "./gpt2";
 
 const query = new URLSearchParams(location.search);
 const name = query.get("case") ?? "usual";
 const traits = (CASES[name] ?? usual)();
 const host = fixtureHost(traits);
 const { signal } = new AbortController();
-playKernel(host, readStudy(traits.study)?.positions ?? 0);
+const size = readStudy(traits.study)?.positions ?? 0;
+playKernel(host, size, name === "gpt2" ? UNPUBLISHED : null);
 const store = createStore(host, signal);
 // For the tests that drive this page.
 Object.assign(window, { fixture: { host, store } });
