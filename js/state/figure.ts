@@ -43,10 +43,12 @@ export function lineOf(kind: Kind): Line {
   return isHeadKind(kind) ? "head" : "position";
 }
 
+/** A facet in which nothing has changed is the one of before: it need not be painted. */
 export function makeFigure(
   grids: ReadonlyMap<Kind, Grid>,
   verified: ReadonlyMap<string, Verified>,
   shown: Shown,
+  before?: Figure,
 ): Figure {
   const results = byKind(verified);
   const facets = new Map<Kind, Facet>();
@@ -57,7 +59,10 @@ export function makeFigure(
     const cells = (results.get(kind) ?? []).filter(
       ({ row, column }) => row < grid.rows && column < grid.columns,
     );
-    const facet = makeFacet(grid, cells, shown);
+    const last = before?.facets.get(kind);
+    const source = { grid, cells, shown };
+    const facet = last && isMadeOf(last, source) ? last : makeFacet(grid, cells, shown);
+    SOURCES.set(facet, source);
     facets.set(kind, facet);
     const exact = cells.map(({ result }) => result.exact);
     const line = lineOf(kind);
@@ -79,6 +84,31 @@ interface CellResult {
   row: number;
   column: number;
   result: Verified;
+}
+
+interface Source {
+  grid: Grid;
+  cells: readonly CellResult[];
+  shown: Shown;
+}
+
+const SOURCES = new WeakMap<Facet, Source>();
+
+function isMadeOf(facet: Facet, { grid, cells, shown }: Source): boolean {
+  const old = SOURCES.get(facet);
+  if (old?.grid !== grid || old.shown !== shown) return false;
+  return (
+    old.cells.length === cells.length &&
+    cells.every(({ row, column, result }, index) => {
+      const other = old.cells[index];
+      return (
+        other?.row === row &&
+        other.column === column &&
+        other.result.estimate === result.estimate &&
+        other.result.exact === result.exact
+      );
+    })
+  );
 }
 
 /** The results that have a cell; those of finer nodes have none. */

@@ -117,15 +117,18 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     }
   }
 
+  let figure: Figure | undefined;
   return {
     ...signals,
     set,
     pair: computed(() => knownPair(kernel.study.value, signals.pair.value)),
     ...kernel,
     job: computed(() => withProgress(kernel.job.value, progress.value)),
-    figure: computed(() =>
-      makeFigure(kernel.grids.value, kernel.verified.value, signals.shown.value),
-    ),
+    figure: computed(() => {
+      const [grids, verified] = [kernel.grids.value, kernel.verified.value];
+      figure = makeFigure(grids, verified, signals.shown.value, figure);
+      return figure;
+    }),
     focus: computed(() =>
       focusNodes(kernel.grids.value, kernel.verified.value, signals.kind.value),
     ),

@@ -23,12 +23,14 @@ export const agreementView: MakeView = ({ store, signal }) => {
   const panel = el("div", { class: "pw-agreement" });
   react(signal, () => {
     const kinds = focusKinds(store.grids.value, store.kind.value);
+    const isNamed = kinds.length > 1;
     const entries = kinds.flatMap((kind) => {
       const report = store.report.value.get(kind);
-      return report ? [{ kind, report }] : [];
+      // Beside others, a kind without a verified node has nothing to say.
+      return report && !(isNamed && report.all.n === 0) ? [{ kind, report }] : [];
     });
     panel.replaceChildren(
-      ...(entries.length > 0 ? content(entries, kinds.length > 1) : [nothing()]),
+      ...(entries.length > 0 ? content(entries, isNamed) : [nothing()]),
     );
   });
   return panel;
@@ -112,7 +114,7 @@ function columnHead(text: string, title = ""): HTMLElement {
 /** Of one node, say, there is no correlation. */
 function figureCell(value: number | null): HTMLElement {
   return value === null || Number.isNaN(value)
-    ? el("td", { class: "pw-value pw-quiet" }, "not defined")
+    ? el("td", { class: "pw-value pw-quiet", title: "not defined" }, "–")
     : el("td", { class: "pw-value" }, value.toFixed(2).replace("-", "−"));
 }
 

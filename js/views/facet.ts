@@ -40,7 +40,13 @@ export function createFacet(
     "aria-roledescription": "heatmap",
   });
   const picked = pickedAmong(view, (node) => indexIn(node, facet.value));
-  react(signal, () => drawFacet(view, facet.value, frame.value, picked.value, plot));
+  // Of the figure only what this facet's picture depends on.
+  const shown = computed(() => store.figure.value.shown);
+  const scale = computed(() => store.figure.value.scales[lineOf(kind)]);
+  react(signal, () => {
+    const look = { shown: shown.value, scale: scale.value, picked: picked.value };
+    drawFacet(view, facet.value, frame.value, look, plot);
+  });
   react(signal, () => {
     frame.value; // read: a new layout moves the marks
     highlightFacet(view, facet.value, plot);
@@ -113,18 +119,17 @@ function drawFacet(
   view: View,
   facet: Facet | undefined,
   frame: FacetFrame,
-  picked: readonly number[],
+  { shown, scale, picked }: { shown: Shown; scale: number; picked: readonly number[] },
   { canvas, draw }: Plot,
 ): void {
   const { store, ui, theme } = view;
   const study = store.study.value;
   if (!facet || !study || ui.width.value === 0) return;
-  const { shown, scales } = store.figure.value;
   const { palette } = theme.value;
   const painting: Painting = {
     matrix: facet,
     colours: shown === "miss" ? palette.miss : palette.diverging,
-    scale: scales[lineOf(facet.kind)],
+    scale,
     cellWidth: frame.cellWidth,
     cellHeight: frame.cellHeight,
     theme: theme.value,

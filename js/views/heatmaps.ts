@@ -27,7 +27,13 @@ export const heatmapsView: MakeView = (view) => {
 function facetLine(view: View, line: Line): HTMLElement {
   const { signal } = view;
   const facets = el("div", { class: "pw-facets" });
-  const frame = computed(() => frameOf(view, line));
+  let last: FacetFrame | undefined;
+  const frame = computed(() => {
+    const next = frameOf(view, line);
+    // The same as long as it says the same: a new one has every facet painted.
+    if (!last || JSON.stringify(next) !== JSON.stringify(last)) last = next;
+    return last;
+  });
   const children = keyed<Kind>(
     facets,
     (kind, life) => createFacet({ ...view, signal: life }, kind, frame),

@@ -49,7 +49,7 @@ function running(job: Job, cancel: HTMLElement): HTMLElement[] {
       "aria-label": label || "running",
       ...known,
     }),
-    el("span", {}, label || "running"),
+    el("span", { class: "pw-job-label" }, label || "running"),
     ...(total > 0 ? [el("span", { class: "pw-number" }, `${done}/${total}`)] : []),
     ...(left ? [el("span", { class: "pw-quiet" }, left)] : []),
     cancel,

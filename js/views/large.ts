@@ -61,7 +61,7 @@ function zoomButtons({ look, viewport, pattern, signal }: HeadsView): HTMLElemen
   };
   const nearer = named(button("+", by(ZOOM_STEP), signal), "Zoom in");
   const farther = named(button("−", by(1 / ZOOM_STEP), signal), "Zoom out");
-  const whole = named(button("fit", fit, signal), "Show the whole pattern");
+  const whole = named(button("fit", fit, signal), "Fit the whole pattern");
   const part = el("span", { class: "pw-quiet pw-zoom-part" });
   const group = { role: "group", "aria-label": "Zoom of the pattern" };
   const buttons = el("span", { class: "pw-zoom", ...group }, nearer, farther, whole);

@@ -18,14 +18,15 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 START_SECONDS = 60
 STOP_SECONDS = 15
+CHECKOUT = Path(__file__).parents[2]
 THIS_PYTHON = "patchwidget-tests"
 
 SETTINGS = {
@@ -60,12 +61,16 @@ class Server:
 
 
 def write_kernel(folder: Path, name: str, overlay: Path | None = None) -> None:
-    """Install a kernelspec for this Python; packages in `overlay` come first."""
+    """Install a kernelspec for this Python; packages in `overlay` come first.
+
+    What is tested is this checkout, whichever is installed.
+    """
+    paths = [*([overlay] if overlay else []), CHECKOUT]
     spec = {
         "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": name,
         "language": "python",
-        "env": {"PYTHONPATH": str(overlay)} if overlay else {},
+        "env": {"PYTHONPATH": os.pathsep.join(map(str, paths))},
     }
     target = folder / "data" / "kernels" / name
     target.mkdir(parents=True)

@@ -171,7 +171,7 @@ def test_an_error_is_shown_and_its_markup_is_text(open_notebook):
     notebook.run_all()
     root = widget_of(notebook)
     click_cell(root, "z", 1, 2)
-    error = root.locator(".pw-error").first
+    error = root.locator(".pw-job .pw-error")
     error.wait_for(timeout=10_000)
     text = error.inner_text()
     assert "ArithmeticError" in text

@@ -373,7 +373,7 @@ describe("zoom", () => {
     }
     zoomButton("Zoom in").click();
     expect(zoomButton("Zoom in").disabled).toBe(true);
-    zoomButton("Show the whole pattern").click();
+    zoomButton("Fit the whole pattern").click();
     expect(zoomPart()).toBe("");
   });
 

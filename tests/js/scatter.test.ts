@@ -263,7 +263,7 @@ describe("the scatter", () => {
       "0.87",
       "0.50",
       "1.00",
-      "not defined",
+      "–",
     ]);
     expect(section().textContent).toContain("verified nodes only");
     expect(section().textContent).toContain("It takes effects as additive.");
