@@ -15,7 +15,7 @@ import type { RankingRow } from "../state/ranking";
 import { type PickMode, pick } from "../state/selection";
 import { isAdding, keepAddingClick } from "./drag";
 import { createRow } from "./ranking_row";
-import type { View } from "./view";
+import { ROOM_FOR_TWO, type View } from "./view";
 
 export interface RowsState {
   /** All rows that fit the filter, in order. */
@@ -30,7 +30,8 @@ export interface RowsState {
 const ROW_HEIGHT = 24;
 /** More rows are scrolled to. */
 const ROWS_IN_SIGHT = 12;
-const HEIGHT = ROW_HEIGHT * ROWS_IN_SIGHT;
+/** As high as the scatter that stands beside it. */
+const ROWS_BESIDE = 20;
 
 const LABEL =
   "Ranking of nodes. Arrow keys move, Enter picks, Escape takes the picks back; " +
@@ -56,7 +57,7 @@ export function createRows(
     "aria-label": LABEL,
   });
   const box = el("div", { class: "pw-ranking-box" }, table);
-  const port = computed(() => viewport(state));
+  const port = computed(() => viewport(view, state));
   const cursor = makeCursor(state);
   drawRows(view, state, table, cursor, port);
   followScroll(view, state, box);
@@ -68,9 +69,11 @@ export function createRows(
 }
 
 /** Never beyond the last row: a filter may leave fewer rows than were scrolled past. */
-function viewport({ rows, top }: RowsState): Viewport {
-  const last = Math.max(0, rows.value.length * ROW_HEIGHT - HEIGHT);
-  return { top: Math.min(top.value, last), height: HEIGHT, rowHeight: ROW_HEIGHT };
+function viewport({ ui }: View, { rows, top }: RowsState): Viewport {
+  const isBeside = ui.width.value >= ROOM_FOR_TWO;
+  const height = ROW_HEIGHT * (isBeside ? ROWS_BESIDE : ROWS_IN_SIGHT);
+  const last = Math.max(0, rows.value.length * ROW_HEIGHT - height);
+  return { top: Math.min(top.value, last), height, rowHeight: ROW_HEIGHT };
 }
 
 /** It stays with its node when the table is sorted anew. */

@@ -5,6 +5,9 @@ import type { Theme } from "../draw/theme";
 import type { Store } from "../state/store";
 import type { Ui } from "../state/ui";
 
+/** Narrower, two parts of the page stand under one another. */
+export const ROOM_FOR_TWO = 1000;
+
 export interface View {
   store: Store;
   ui: Ui;

@@ -20,10 +20,7 @@ import { readoutView } from "./readout";
 import { rowView } from "./row";
 import { scatterView } from "./scatter";
 import { verifyView } from "./verify";
-import type { MakeView, View } from "./view";
-
-/** Narrower, two parts stand under one another. */
-const ROOM_FOR_TWO = 1000;
+import { type MakeView, ROOM_FOR_TWO, type View } from "./view";
 
 /** From top to bottom. */
 const VIEWS: readonly MakeView[] = [

@@ -76,6 +76,29 @@ DRAG = """async ([selector, steps]) => {
   fire("pointerup", 1, 0);
   return frames;
 }"""
+# The least that a frame takes here, with nothing to do.
+REST = """async (count) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const frames = [];
+  let last = await frame();
+  for (let step = 0; step < count; step++) {
+    const now = await frame();
+    frames.push(now - last);
+    last = now;
+  }
+  return frames;
+}"""
+PICK = """(times) => {
+  const { store } = window.fixture;
+  const took = [];
+  for (let at = 0; at < times; at++) {
+    const started = performance.now();
+    store.set("selection", ["L20H3.z", `L${at % 48}H${(at * 7) % 64}.z`]);
+    document.body.getBoundingClientRect();
+    took.push(performance.now() - started);
+  }
+  return took;
+}"""
 
 
 def figures(milliseconds):
@@ -97,14 +120,16 @@ def test_how_quick_the_page_is(open_page):
         ("hover over a grid to drawn links", evaluate(HOVER, [".pw-grid", HOVERS])),
         (
             "hover over 512 tokens' attention",
-            evaluate(HOVER, [".pw-attention canvas", HOVERS]),
+            evaluate(HOVER, [".pw-attention-panel canvas", HOVERS]),
         ),
         ("first drawing after data arrive", [evaluate(REDRAW) for _ in range(20)]),
+        ("frames at rest", evaluate(REST, 100)),
         ("frames of a brush over a grid", evaluate(DRAG, [".pw-grid", 100])),
         (
             "frames of a brush over the scatter",
-            evaluate(DRAG, [".pw-scatter canvas", 100]),
+            evaluate(DRAG, [".pw-cloud", 100]),
         ),
+        ("a pick to drawn marks", evaluate(PICK, 50)),
     ]
     assert page.errors == []
     table = Table(
@@ -112,7 +137,9 @@ def test_how_quick_the_page_is(open_page):
         "How quick the page is: 48 layers, 64 heads, five facets, 512 tokens",
         COMMAND,
     )
-    table.add(f"Headless Chromium {page.page.context.browser.version}.", "")
+    table.add(
+        f"Headless Chromium {page.page.context.browser.version}, without a GPU.", ""
+    )
     table.add("| what | median, ms | least | most |", "|---|---|---|---|")
     table.add(*(f"| {name} | {figures(times)} |" for name, times in rows))
     table.add("", *(f"{name}: {weight(name)}" for name in ("widget.js", "widget.css")))

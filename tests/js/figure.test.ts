@@ -110,3 +110,25 @@ test("grids of zeros have a scale of zero", () => {
     head: 0,
   });
 });
+
+test("a facet is made anew when something in it has changed, and only then", () => {
+  const first = draw("known", { "L1H0.z": verified(0.7) });
+  const next = (shown: Shown, results: Record<string, Verified>, grids = GRIDS) =>
+    makeFigure(grids, new Map(Object.entries(results)), shown, first).facets;
+  // The kernel sends all results again with every new one.
+  const one = { "L1H0.z": verified(0.7), "L0.resid_pre@1": verified(0.2) };
+  expect(next("known", one).get("z")).toBe(first.facets.get("z"));
+  expect(next("known", one).get("resid_pre")).not.toBe(first.facets.get("resid_pre"));
+  const others = [
+    next("miss", one),
+    next("known", { "L1H0.z": verified(0.8) }),
+    next("known", { "L1H0.z": verified(0.7, 0.1) }),
+    next("known", { "L1H1.z": verified(0.7) }),
+    next("known", {}),
+    next("known", one, new Map([grid("z", [0.1, 0.2, 0.3, 0.5])])),
+  ];
+  for (const facets of others) {
+    expect(facets.get("z")).not.toBe(first.facets.get("z"));
+    expect(facets.get("z")?.values).not.toEqual(undefined);
+  }
+});
