@@ -15,9 +15,15 @@ export type ReadRow = (row: number, from: number, out: Float32Array) => void;
 /**
  * The part of a matrix that is looked at, in at most `most` rows and columns. Where cells
  * share a pixel, the one of largest magnitude is kept, with its sign: a mean would wash
- * out the single strong cell that one looks for.
+ * out the single strong cell that one looks for. A causal one has nothing right of its
+ * diagonal, which need not be looked at.
  */
-export function pooled(read: ReadRow, part: Part, most: number): Matrix {
+export function pooled(
+  read: ReadRow,
+  part: Part,
+  most: number,
+  isCausal = false,
+): Matrix {
   const { top, left, count } = part;
   const bins = Math.max(1, Math.min(count, Math.floor(most)));
   const values = new Float32Array(bins * bins);
@@ -26,7 +32,8 @@ export function pooled(read: ReadRow, part: Part, most: number): Matrix {
   for (let row = 0; row < count; row++) {
     read(top + row, left, line);
     const start = (binOf[row] ?? 0) * bins;
-    for (let column = 0; column < count; column++) {
+    const end = isCausal ? Math.min(count, top + row - left + 1) : count;
+    for (let column = 0; column < end; column++) {
       const value = line[column] ?? 0;
       const at = start + (binOf[column] ?? 0);
       if (isStronger(value, values[at] ?? 0)) values[at] = value;

@@ -124,6 +124,7 @@ export function partOf(
     (row, from, out) => readRow(pattern, quantity, row, from, out),
     part,
     most,
+    true,
   );
   const { rows, columns, values } = matrix;
   const unknown = new Uint8Array(values.length);

@@ -1,6 +1,10 @@
 /** The elements of the token strip: made once a prompt, then only coloured and marked. */
 
-import { signal as makeSignal, type ReadonlySignal } from "@preact/signals-core";
+import {
+  computed,
+  signal as makeSignal,
+  type ReadonlySignal,
+} from "@preact/signals-core";
 import { el, react, setAttributes } from "../draw/dom";
 import { clamp } from "../draw/geometry";
 import { tokenRuns } from "../state/look";
@@ -45,12 +49,17 @@ export function createTokens(view: HeadsView, actions: TokenActions): Tokens {
   const element = el("div", { class: "pw-focus-tokens", ...attributes });
   const made = makeSignal(0);
   let tokens: TokenElement[] = [];
+  let last = 0;
+  // Kept while another head's pattern is on its way: its tokens are the same.
+  const size = computed(() => {
+    last = pattern.value?.size ?? last;
+    return last;
+  });
   react(signal, () => {
     const study = store.study.value;
-    const size = pattern.value?.size ?? 0;
     const runs = tokenRuns(look.aspect.value);
     tokens = study
-      ? Array.from({ length: size }, (_, at) =>
+      ? Array.from({ length: size.value }, (_, at) =>
           tokenElement(study, store.pair.value, at, runs),
         )
       : [];
