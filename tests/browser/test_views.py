@@ -227,17 +227,17 @@ def test_exact_where_known(live):
 
 
 def test_a_row_by_position(live):
-    live.set(selection=["L4H0.q"], folds=["neurons"])
+    live.set(selection=["L4H0.z"], folds=["neurons"])
     strip = live.root.locator("canvas.pw-row-grid[data-drawn]")
     strip.wait_for(timeout=WAIT_MS)
     values = torch.tensor(
-        live.ask("study.estimate('q', by='pos').values[4, :, 0].tolist()")
+        live.ask("study.estimate('z', by='pos').values[4, :, 0].tolist()")
     )
     assert_same_order(live.colours(strip), values)
     live.click(strip, 0, 14)
-    live.wait_for_picks(["L4H0.q@14"])
-    exact = live.ask('study.exact(["L4H0.q@14"])["L4H0.q@14"].value')
-    assert live.exact("L4H0.q@14") == pytest.approx(exact, rel=1e-5)
+    live.wait_for_picks(["L4H0.z@14"])
+    exact = live.ask('study.exact(["L4H0.z@14"])["L4H0.z@14"].value')
+    assert live.exact("L4H0.z@14") == pytest.approx(exact, rel=1e-5)
 
 
 def test_the_list_of_neurons(live):
