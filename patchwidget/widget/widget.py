@@ -335,9 +335,11 @@ class PatchWidget(Sharing, Settings):
                 self.set_trait(name, value)
 
     def _on_state(self, job: Job) -> None:
-        if self._is_open and job.state != "running":
-            self._board.flush(at_once=True)
-        self.set_trait("job", asdict(job))
+        try:
+            if self._is_open and job.state != "running":
+                self._board.flush(at_once=True)
+        finally:  # also where the page cannot be told any more
+            self.set_trait("job", asdict(job))
 
     def _on_progress(self, job: Job, seconds_left: float | None) -> None:
         now = monotonic()
