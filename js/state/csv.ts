@@ -1,6 +1,7 @@
 /** What the heatmaps hold, as a table for other programs. */
 
 import { missOf } from "./figure";
+import { nodeNickname } from "./names";
 import { cellNode, formatNode, type Kind, parseNode } from "./node";
 import type { Grid, Verified } from "./results";
 import type { Study } from "./study";
@@ -62,7 +63,7 @@ function gridRows({ study, verified, names }: Results, grid: Grid): Row[] {
       head,
       pos,
       token: pos === null ? null : (study.pairs[0]?.clean[pos] ?? null),
-      name: head === null ? null : (names[`L${layer}H${head}`] ?? null),
+      name: nodeNickname(names, node, study) || null,
       method: grid.method,
       estimate,
       estimate_from: grid.spread?.from[index] ?? null,

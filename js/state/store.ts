@@ -9,6 +9,7 @@ import {
   effect,
   signal as makeSignal,
   type ReadonlySignal,
+  untracked,
 } from "@preact/signals-core";
 import type { Host, Trait } from "../host/host";
 import {
@@ -92,17 +93,16 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const { signals, set } = createSettings(host, mirrors);
   const attention = createAttention(channel);
   const diagnoses = createDiagnoses(channel);
-  const stop = effect(() => {
-    kernel.study.value; // read: a diagnosis is about the estimates of one method
-    signals.method.value;
-    diagnoses.clear();
-  });
-  signal.addEventListener("abort", () => stop());
   const rows = createRows(channel);
   const neurons = createNeurons(channel);
   const jobFailure = makeSignal<string | null>(null);
-  const loaded = [attention, rows, neurons];
-  signal.addEventListener("abort", forgetWithStudy(kernel.study, loaded));
+  signal.addEventListener("abort", forgetWith(kernel.study, [attention]));
+  // A method that is asked for is not on show at once: what the kernel tells in between
+  // is still about the old one. Its grids come when it is.
+  const estimated = [diagnoses, rows, neurons];
+  for (const source of [kernel.study, signals.method, kernel.grids]) {
+    signal.addEventListener("abort", forgetWith(source, estimated));
+  }
 
   async function askOfJob(
     kind: "jobCancel" | "jobRetry" | "verifyStart",
@@ -188,14 +188,16 @@ function knownPair(study: Study | null, pair: number): number {
   return pair >= 0 && pair < (study?.pairs.length ?? 0) ? pair : -1;
 }
 
-/** Another study has other prompts: what was loaded for the last one is void. */
-function forgetWithStudy(
-  study: ReadonlySignal<Study | null>,
+/** What was loaded is void when what it was about is replaced. */
+function forgetWith(
+  source: ReadonlySignal<unknown>,
   loaded: readonly { clear(): void }[],
 ): () => void {
   const stop = effect(() => {
-    study.value; // read, so that this runs again with every new study
-    for (const store of loaded) store.clear();
+    source.value; // read, so that this runs again with every new value
+    untracked(() => {
+      for (const store of loaded) store.clear();
+    });
   });
   return () => stop();
 }

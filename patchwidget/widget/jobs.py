@@ -195,6 +195,11 @@ class Jobs:
         if self._driver is not None and not self._is_stepping():
             self._driver.close()
 
+    def _under_way(self) -> set[asyncio.Task[None]]:
+        """The computation, and errands, of which some start one."""
+        task = self._task
+        return self._errands | ({task} if task and not task.done() else set())
+
     async def settled(self) -> None:
         """Wait until nothing is under way; who stops waiting cancels it.
 
@@ -204,8 +209,8 @@ class Jobs:
         try:
             # A request made in this same cell has only been scheduled: let it begin.
             await asyncio.sleep(0)
-            while self._task is not None and not self._task.done():
-                await asyncio.wait([self._task])
+            while under_way := self._under_way():
+                await asyncio.wait(under_way)
                 await asyncio.sleep(0)
         except asyncio.CancelledError:
             self.on_interrupt()

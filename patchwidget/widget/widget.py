@@ -221,7 +221,8 @@ class PatchWidget(Sharing, Settings):
     @traitlets.observe("method", "direction")
     def _on_setting(self, _: dict[str, Any]) -> None:
         if self._is_open:
-            self._verifying = []  # in the order, or of the study, of before
+            # They are in the order, or of the study, of before.
+            self._verifying, self._given_up = [], []
             offered = self._side_wanted().estimates.methods
             # A study without its model may know other methods in the other direction.
             if offered and self.method not in offered:

@@ -140,3 +140,12 @@ test("a new study takes the old attention with it", async () => {
   await settle();
   expect(store.attention.patterns.value.size).toBe(0);
 });
+
+test("rows and neurons of a method that is no longer shown are forgotten", async () => {
+  store.rows.want({ node: "L4H0.q", method: "atp" });
+  store.neurons.want({ layer: null, top: 5, method: "atp" });
+  expect(store.rows.entries.value.size + store.neurons.entries.value.size).toBe(2);
+  host.receive("grids", {});
+  expect(store.rows.entries.value.size + store.neurons.entries.value.size).toBe(0);
+  await settle();
+});
