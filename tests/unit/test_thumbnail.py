@@ -14,8 +14,8 @@ import pytest
 from patchwidget import PatchWidget
 from patchwidget.widget import colours, pixels
 from patchwidget.widget.colours import INK, PAPER, coloured
+from patchwidget.widget.settings import KERNEL_OWNED
 from patchwidget.widget.thumbnail import WIDTH, thumbnail
-from patchwidget.widget.widget import KERNEL_OWNED
 
 ROOT = Path(__file__).parents[2]
 TALL, WIDE = 3, 5

@@ -19,8 +19,7 @@ from traitlets import TraitError
 from patchwidget import Head, PatchStudy, PatchWidget
 from patchwidget.widget import messages
 from patchwidget.widget.estimates import SHOWN_KINDS
-from patchwidget.widget.settings import VIEW_OWNED
-from patchwidget.widget.widget import KERNEL_OWNED
+from patchwidget.widget.settings import KERNEL_OWNED, VIEW_OWNED
 
 ROOT = Path(__file__).parents[2]
 STATE = (*KERNEL_OWNED, *VIEW_OWNED)

@@ -20,8 +20,7 @@ from patchwidget.exact import sweep
 from patchwidget.hooks import user_hooks
 from patchwidget.widget import messages
 from patchwidget.widget import page as page_room
-from patchwidget.widget.settings import VIEW_OWNED
-from patchwidget.widget.widget import KERNEL_OWNED
+from patchwidget.widget.settings import KERNEL_OWNED, VIEW_OWNED
 
 pytestmark = pytest.mark.usefixtures("recorded")
 

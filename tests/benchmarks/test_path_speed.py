@@ -37,7 +37,7 @@ def table():
     made = Table(
         "paths",
         "Paths, GPT-2 small's shape, 15 tokens that differ at 3 and 10",
-        "make bench BENCH=test_paths.py",
+        "make bench BENCH=test_path_speed.py",
     )
     yield made
     made.save()
