@@ -37,6 +37,16 @@ class _Study(Protocol):
         self, node: Node | str, method: str = "atp"
     ) -> Iterator[Diagnosis]: ...
 
+    def steps(
+        self,
+        what: str,
+        nodes: Any,
+        method: str = "atp",
+        *,
+        by: str | None = None,
+        **plan: Any,
+    ) -> Iterator[Progress]: ...
+
     def _patches(
         self, what: str, by: str | None, window: int | None
     ) -> list[Patch]: ...
@@ -208,12 +218,12 @@ def stepwise(
     Raises:
         ValueError, TypeError, RuntimeError: see `Verifying.verify`.
     """
-    asked, grids = Plan(**plan), list[Grid]()
-    for one in _kinds(kind):
+    Plan(**plan)  # refused before anything is computed
+    kinds = _kinds(kind)
+    for one in kinds:
         yield Progress(0, 0)
-        grids.append(study.estimate(one, method, by=by))
-    loop = Loop(study._runner, grids, asked)  # noqa: SLF001 - see `loop_of`
-    yield from loop.steps() if what == "verify" else loop.bounding()
+        study.estimate(one, method, by=by)  # kept by the study, which asks again
+    yield from study.steps(what, kinds, method, by=by, **plan)
 
 
 def _kinds(kind: Kinds) -> tuple[str, ...]:

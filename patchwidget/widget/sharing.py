@@ -34,6 +34,10 @@ class Sharing(traitlets.HasTraits):
     """Ways to show a widget without its kernel."""
 
     _board: Board
+    # The widget's own traits.
+    study: Any
+    method: Any
+    verified: Any
 
     def to_html(
         self,
@@ -117,10 +121,11 @@ class Sharing(traitlets.HasTraits):
         return found
 
     def __repr__(self) -> str:
-        values = self.trait_values()
-        if not values["study"]:
+        if not self.study:
             return "PatchWidget: nothing to show yet"
-        return summary(values["study"], self._board.method, values["verified"])
+        is_open = hasattr(self, "_board")
+        method = self._board.method if is_open else self.method
+        return summary(self.study, method, self.verified)
 
 
 def _inside(heads: Heads, pairs: list[int], *, is_all: bool) -> str:
