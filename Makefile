@@ -85,17 +85,24 @@ lab: .venv/installed $(BUNDLE)
 
 # ---- tests ----------------------------------------------------------------------------
 
-# Both versions of TransformerLens at once, a core each; the second one's log comes after.
+# Two lanes, a core each: TransformerLens 4, and TransformerLens 2 followed by the browser,
+# whose logs come after.
 test: check test-js .venv/installed .venv-tl2/installed $(BUNDLE) chromium
 	@export OMP_NUM_THREADS=1
 	mkdir -p .artifacts
-	$(TL2_PYTEST) $(PYTEST_FLAGS) >.artifacts/tl2.log 2>&1 & second=$$!
+	second_lane() {
+	  local status=0
+	  $(TL2_PYTEST) $(PYTEST_FLAGS) || status=$$?
+	  .venv/bin/python -m pytest -m "browser and not long" $(PYTEST_FLAGS) || status=$$?
+	  return $$status
+	}
+	second_lane >.artifacts/second-lane.log 2>&1 & second=$$!
 	trap "kill $$second 2>/dev/null || true" EXIT
 	status=0
-	.venv/bin/python -m pytest -m "not long and not gpt2 and not bench" $(PYTEST_FLAGS) || status=$$?
-	echo "waiting for the tests under TransformerLens 2"
+	.venv/bin/python -m pytest $(PYTEST_FLAGS) || status=$$?
+	echo "waiting for TransformerLens 2 and the browser"
 	wait $$second || status=$$?
-	cat .artifacts/tl2.log
+	cat .artifacts/second-lane.log
 	exit $$status
 
 test-py: .venv/installed $(BUNDLE)
