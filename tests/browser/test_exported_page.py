@@ -169,7 +169,7 @@ def test_attention_of_saved_heads_is_drawn_and_of_others_is_missing(saved):
 
 
 def test_positions_of_saved_heads_are_drawn(saved):
-    saved.at(".pw-row summary").click()
+    saved.at(".pw-fold[data-section=row]").click()
     saved.settle()
     assert saved.painted("canvas.pw-row-grid") == [True]
     assert saved.text(".pw-row-status").strip() == ""
@@ -191,7 +191,7 @@ def test_what_needs_a_kernel_says_so_and_changes_nothing(saved):
     assert len(choices) >= 3
     assert all("cannot be run: this is a saved page" in one for one in choices)
     assert saved.at(".pw-choice button:enabled").count() == 0
-    saved.at(".pw-neurons summary").click()
+    saved.at(".pw-fold[data-section=neurons]").click()
     saved.settle()
     assert "No neurons: this is a saved page" in saved.text(".pw-neurons")
     saved.at("button", has_text="open in CircuitsVis").click()
