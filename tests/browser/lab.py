@@ -71,8 +71,13 @@ class Notebook:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []  # what went wrong in the page, as it happened
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self._keep(str(error)))
         page.on("console", self._keep_console_error)
+
+    def _keep(self, error: str) -> None:
+        # ipywidgets counts a view out also when the kernel has closed its widget before.
+        if error != "no comm channel defined":
+            self.errors.append(error)
 
     def _keep_console_error(self, message: Any) -> None:
         if message.type == "error":

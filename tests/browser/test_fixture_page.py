@@ -47,10 +47,18 @@ def test_the_cases_are_found():
     assert len(CASES) >= 12
 
 
-@pytest.mark.parametrize(
-    ("theme", "width"), [("light", 480), ("dark", 1400), ("light", 1800)]
-)
-@pytest.mark.parametrize("case", CASES)
+LOOKS = [("light", 480), ("dark", 1400), ("light", 1800)]
+# Every case in one look, in turns; in the others, in the long tests.
+SHOWN = [
+    pytest.param(
+        case, *look, marks=[] if number % len(LOOKS) == at else pytest.mark.long
+    )
+    for number, case in enumerate(CASES)
+    for at, look in enumerate(LOOKS)
+]
+
+
+@pytest.mark.parametrize(("case", "theme", "width"), SHOWN)
 def test_a_case(case, theme, width, open_page):
     page = open_page(case, theme, width)
     assert page.errors == []

@@ -22,8 +22,8 @@ def test_the_story_ends_in_the_widget(open_notebook, pictures):
         known = float(notebook.run(f"print(study.verified[{node!r}].value)"))
         assert float(pick.get_attribute("data-value")) == pytest.approx(known, rel=1e-5)
     for head in ("L1H0", "L2H1"):
-        panel = f'.pw-attention-panel[data-head="{head}"][data-run="clean"]'
-        root.locator(panel).wait_for(timeout=10_000)
+        root.locator(f'.pw-thumbnail[data-head="{head}"]').wait_for(timeout=10_000)
+    root.locator('.pw-attention-panel[data-run="clean"]').wait_for(timeout=10_000)
     root.scroll_into_view_if_needed()
     notebook.screenshot(pictures / "story.png")
     assert notebook.errors == []
