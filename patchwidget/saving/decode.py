@@ -294,4 +294,4 @@ def _asked(fields: Fields, metrics: list[str]) -> Asked:
     by = cut_of(kind, fields.text_or_none("by"))
     metric = fields.one_of("metric", tuple(metrics))
     method = fields.one_of("method", tuple(METHODS))
-    return Asked(method, kind, by, metric, fields.text("options"))
+    return Asked(method, kind, by, metric, fields.json_object("options"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
@@ -52,6 +53,16 @@ class Fields:
     def text(self, name: str) -> str:
         """A string."""
         return self._take(name, str)
+
+    def json_object(self, name: str) -> str:
+        """A string that is an object in JSON."""
+        text = self.text(name)
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise MalformedError(f"{self._where}.{name} is no JSON") from error
+        check(isinstance(found, dict), f"{self._where}.{name} is no object in JSON")
+        return text
 
     def text_or_none(self, name: str) -> str | None:
         """A string or null."""

@@ -223,6 +223,7 @@ def stepwise(
     for one in kinds:
         yield Progress(0, 0)
         study.estimate(one, method, by=by)  # kept by the study, which asks again
+    yield Progress(0, 0)
     yield from study.steps(what, kinds, method, by=by, **plan)
 
 
