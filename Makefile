@@ -26,7 +26,8 @@ KERNELS := 7.3.0 6.31.0
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # How the package is built and looks in a page does not depend on TransformerLens.
 TL2_IGNORES := $(addprefix --ignore=tests/,packaging browser benchmarks)
-TL2_PYTEST := .venv-tl2/bin/python -m pytest $(TL2_IGNORES)
+TL2_PYTEST = .venv-tl2/bin/python -m pytest $(TL2_IGNORES) $(PYTEST_FLAGS)
+PYTEST = .venv/bin/python -m pytest $(PYTEST_FLAGS)
 BUNDLE := patchwidget/static/widget.js
 BUNDLE_SOURCES := $(shell find js -name '*.ts' -o -name '*.css' -o -name 'build.mjs') package.json
 LAB := .venv/bin/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
@@ -85,46 +86,44 @@ lab: .venv/installed $(BUNDLE)
 
 # ---- tests ----------------------------------------------------------------------------
 
-# Two lanes, a core each: TransformerLens 4, and TransformerLens 2 followed by the browser,
-# whose logs come after.
+# Two lanes, a core each: the first command beside the other two, whose output comes after.
+define lanes
+export OMP_NUM_THREADS=1
+mkdir -p .artifacts
+second_lane() {
+  local status=0
+  $(2) || status=$$?
+  $(3) || status=$$?
+  return $$status
+}
+second_lane >.artifacts/second-lane.log 2>&1 & second=$$!
+trap "kill $$second 2>/dev/null || true" EXIT
+status=0
+$(1) || status=$$?
+echo "waiting for TransformerLens 2 and the browser"
+wait $$second || status=$$?
+cat .artifacts/second-lane.log
+exit $$status
+endef
+
 test: check test-js .venv/installed .venv-tl2/installed $(BUNDLE) chromium
-	@export OMP_NUM_THREADS=1
-	mkdir -p .artifacts
-	second_lane() {
-	  local status=0
-	  $(TL2_PYTEST) $(PYTEST_FLAGS) || status=$$?
-	  .venv/bin/python -m pytest -m "browser and not long" $(PYTEST_FLAGS) || status=$$?
-	  return $$status
-	}
-	second_lane >.artifacts/second-lane.log 2>&1 & second=$$!
-	trap "kill $$second 2>/dev/null || true" EXIT
-	status=0
-	.venv/bin/python -m pytest $(PYTEST_FLAGS) || status=$$?
-	echo "waiting for TransformerLens 2 and the browser"
-	wait $$second || status=$$?
-	cat .artifacts/second-lane.log
-	exit $$status
+	@$(call lanes,$(PYTEST),$(TL2_PYTEST),$(PYTEST) -m "browser and not long")
+
+test-long: .venv/installed .venv-tl2/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%)
+	@$(call lanes,$(PYTEST) -m "long and not gpt2 and not browser",$(TL2_PYTEST) -m "long and not gpt2",$(PYTEST) -m "long and browser")
 
 test-py: .venv/installed $(BUNDLE)
-	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
+	@$(PYTEST)
 
 test-tl2: .venv-tl2/installed $(BUNDLE)
-	@$(TL2_PYTEST) $(PYTEST_FLAGS)
+	@$(TL2_PYTEST)
 
 test-js: node_modules/.package-lock.json
 	@npm run -s check
 	npm run -s test
 
 test-browser: .venv/installed $(BUNDLE) chromium
-	@.venv/bin/python -m pytest -m "browser and not long" $(PYTEST_FLAGS)
-
-# pytest's status 5 is "nothing selected": said aloud, since silence would look like a pass.
-test-long: .venv/installed .venv-tl2/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%)
-	@status=0
-	$(TL2_PYTEST) -m "long and not gpt2" $(PYTEST_FLAGS) || status=$$?
-	if [ $$status = 5 ]; then echo "NOTHING SHOWN: no long test for TransformerLens 2"
-	elif [ $$status != 0 ]; then exit $$status; fi
-	.venv/bin/python -m pytest -m "long and not gpt2" $(PYTEST_FLAGS)
+	@$(PYTEST) -m "browser and not long"
 
 check: .venv/installed
 	@.venv/bin/ruff check
@@ -132,10 +131,10 @@ check: .venv/installed
 	.venv/bin/mypy
 
 bench: .venv/installed $(BUNDLE) chromium
-	@.venv/bin/python -m pytest tests/benchmarks/$(BENCH) -m "" -s $(PYTEST_FLAGS)
+	@$(PYTEST) tests/benchmarks/$(BENCH) -m "" -s
 
 bench-estimates: .venv/installed $(BUNDLE)
-	@.venv/bin/python -m pytest tests/benchmarks/test_estimators.py -m bench -s $(PYTEST_FLAGS)
+	@$(PYTEST) tests/benchmarks/test_estimators.py -m bench -s
 
 # ---- housekeeping ---------------------------------------------------------------------
 
