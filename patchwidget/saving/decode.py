@@ -187,7 +187,7 @@ class _Sides:
         units = scales if self._contents.has_unit else dict.fromkeys(metrics)
         patches = self._patches(direction)
         effects = {
-            name: self._effects(direction, number, patches, units[name])
+            name: self._effects(direction, number, patches, scales[name], units[name])
             for number, name in enumerate(metrics)
         }
         grids: dict[Asked, Grid] = {}
@@ -235,11 +235,17 @@ class _Sides:
         return node
 
     def _effects(
-        self, direction: str, number: int, patches: list[Patch], unit: Scale | None
+        self,
+        direction: str,
+        number: int,
+        patches: list[Patch],
+        scale: Scale,
+        unit: Scale | None,
     ) -> dict[Patch, Effect]:
         if not patches:
             return {}
         raw = self._per_pair(f"{direction}.raw.{number}", (len(patches),))
+        check(raw.shape[-1] == len(scale.base), "effects and runs of other pairs")
         name = f"{direction}.halves.{number}"
         halves: list[Any] = [None] * len(patches)
         if self._values.has(name):
