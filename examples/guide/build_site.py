@@ -14,6 +14,7 @@ import shutil
 import sys
 import warnings
 from dataclasses import dataclass
+from inspect import getattr_static
 from pathlib import Path
 
 import pdoc.doc
@@ -24,6 +25,7 @@ from pdoc.render_helpers import to_html
 from pygments.formatters import HtmlFormatter
 
 import patchwidget
+from patchwidget import PatchStudy, PatchWidget, demo
 
 GUIDE = Path(__file__).parent
 ROOT = GUIDE.parents[1]
@@ -125,6 +127,7 @@ def build(out: Path) -> None:
         file = out / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(html, "utf-8")
+    _save_widget(out / "widget.html")
 
 
 def _modules() -> dict[str, pdoc.doc.Module]:
@@ -144,6 +147,16 @@ def _reference_pages(modules: dict[str, pdoc.doc.Module]) -> dict[str, str]:
             for name, module in modules.items()
         }
         return {**pages, "search.js": pdoc.render.search_index(modules)}
+
+
+def _save_widget(path: Path) -> None:
+    """A widget to try the guide on, without a kernel."""
+    study = PatchStudy(demo.load_model(), demo.ioi_pairs())
+    picks = ["L0H0.q", "L2H0.v", "L2H1.v"]
+    study.exact([*picks, *(node for node, _ in study.estimate("z").top(10))])
+    widget = PatchWidget(study, selection=picks, shown="known")
+    widget.to_html(path)
+    widget.close()
 
 
 def _configure(pages: list[Page]) -> None:
@@ -170,7 +183,7 @@ def _configure(pages: list[Page]) -> None:
 
 def _is_trait(cls: pdoc.doc.Class, member: pdoc.doc.Doc) -> bool:
     """Whether a member is one whose docstring is traitlets' own: the class tells of it."""
-    return isinstance(getattr(cls.obj, member.name, None), traitlets.TraitType)
+    return isinstance(getattr_static(cls.obj, member.name, None), traitlets.TraitType)
 
 
 def _file_of(module: str) -> str:
