@@ -30,20 +30,26 @@ from patchwidget import PatchStudy, PatchWidget, demo
 GUIDE = Path(__file__).parent
 ROOT = GUIDE.parents[1]
 
-# Where a page of the repository stands in the site; what a reader looks for comes first.
+# Where a page of the repository stands in the site, and its name there.
 GUIDE_PAGES = {
-    "examples/guide/README.md": "index.html",
-    "examples/guide/from-your-notebook.md": "from-your-notebook.html",
-    "examples/guide/reading-the-views.md": "reading-the-views.html",
-    "examples/guide/limits.md": "limits.html",
-    "examples/guide/checkers.md": "checkers.html",
+    "examples/guide/README.md": ("index.html", "Overview"),
+    "examples/guide/from-your-notebook.md": (
+        "from-your-notebook.html",
+        "From your notebook",
+    ),
+    "examples/guide/reading-the-views.md": (
+        "reading-the-views.html",
+        "How to read each view",
+    ),
+    "examples/guide/limits.md": ("limits.html", "Limits"),
+    "examples/guide/checkers.md": ("checkers.html", "Checker catalogue"),
 }
 PROJECT_PAGES = {
-    "README.md": "readme.html",
-    "patchwidget/demo/card.md": "card.html",
-    "tests/benchmarks/results/estimates.md": "estimates.html",
-    "tests/benchmarks/results/sweeps.md": "sweeps.html",
-    "CHANGELOG.md": "changelog.html",
+    "README.md": ("readme.html", "README"),
+    "patchwidget/demo/card.md": ("card.html", "The bundled model"),
+    "tests/benchmarks/results/estimates.md": ("estimates.html", "Estimates, measured"),
+    "tests/benchmarks/results/sweeps.md": ("sweeps.html", "Exact sweeps, measured"),
+    "CHANGELOG.md": ("changelog.html", "Changelog"),
 }
 PAGES = {**GUIDE_PAGES, **PROJECT_PAGES}
 # What a user meets, by module: all of it, or the names that are not told elsewhere.
@@ -77,6 +83,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
 }
 _LINK = re.compile(r'\b(href|src)="(?!#|[a-z]+:)([^"#]+)(#[^"]*)?"')
+_SECTIONS = re.compile(r"(?<=.)<ul>.*</ul>(?=.*</ul>)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -86,9 +93,9 @@ class Page:
     Attributes:
         source: the file.
         file: its page in the site.
-        title: its first heading.
+        title: what it is called there.
         html: its text, with the links of the repository.
-        contents: a list of its headings.
+        contents: a list of its sections.
     """
 
     source: Path
@@ -98,12 +105,12 @@ class Page:
     contents: str
 
     @classmethod
-    def of(cls, source: Path, file: str) -> Page:
+    def of(cls, source: Path, file: str, title: str) -> Page:
         """Read a page."""
-        text = source.read_text("utf-8")
-        title = text.partition("\n")[0].removeprefix("# ").replace("`", "")
-        html = to_html(text)
-        return cls(source, file, title, html, getattr(html, "toc_html", None) or "")
+        html = to_html(source.read_text("utf-8"))
+        # Within the one heading of a page are those of its sections.
+        sections = _SECTIONS.search(getattr(html, "toc_html", None) or "")
+        return cls(source, file, title, html, sections[0] if sections else "")
 
 
 def build(out: Path) -> None:
@@ -115,7 +122,7 @@ def build(out: Path) -> None:
     if out.exists():
         shutil.rmtree(out)
     out.mkdir(parents=True)
-    pages = [Page.of(ROOT / source, file) for source, file in PAGES.items()]
+    pages = [Page.of(ROOT / source, *place) for source, place in PAGES.items()]
     _configure(pages)
     modules = _modules()
     for page in pages:
@@ -197,7 +204,8 @@ def _relinked(link: re.Match[str], page: Page, out: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"{page.source} links to {target}, which is no file")
     inside = path.relative_to(ROOT.resolve())
-    file = PAGES.get(str(inside)) or _reference(inside) or _copied(path, inside, out)
+    page_there, _ = PAGES.get(inside.as_posix(), (None, None))
+    file = page_there or _reference(inside) or _copied(path, inside, out)
     return f'{attribute}="{file}{fragment or ""}"'
 
 

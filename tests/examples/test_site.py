@@ -100,6 +100,6 @@ def test_what_is_public_is_in_the_reference(builder, site, pages):
 def test_a_link_to_nothing_stops_the_build(builder, tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text("# Page\n\n[nothing](nowhere.md)\n", "utf-8")
-    monkeypatch.setattr(builder, "PAGES", {str(page): "page.html"})
+    monkeypatch.setattr(builder, "PAGES", {str(page): ("page.html", "Page")})
     with pytest.raises(FileNotFoundError, match=r"nowhere\.md"):
         builder.build(tmp_path / "site")
