@@ -57,3 +57,20 @@ def test_what_becomes_of_each_patching_function_is_there():
 def test_every_page_is_on_the_first_one():
     index = PAGES["README"].read_text("utf-8")
     assert all(f"({page}.md)" in index for page in PAGES if page != "README")
+
+
+@pytest.mark.parametrize(
+    ("constant", "words"),
+    [
+        ("MAX_DRAGGED = 256;", "256 cells in one rectangle"),
+        ("MAX_HEADS = 24;", "24 heads drawn"),
+        ("MAX_BYTES = 128 * 2 ** 20;", "128 MB of patterns"),
+        ("MOST = 320;", "320 neurons"),
+    ],
+)
+def test_the_limits_of_the_widget_are_those_of_its_code(constant, words):
+    views = [
+        path.read_text("utf-8") for path in (GUIDE.parents[1] / "js").rglob("*.ts")
+    ]
+    assert any(constant in view for view in views)
+    assert words in PAGES["limits"].read_text("utf-8")
