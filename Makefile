@@ -5,6 +5,7 @@
 #   make test-long     the long tests, and every supported kernel
 #   make lab           JupyterLab on the checkout
 #   make check         linters and types     (test-py test-tl2 test-js test-browser: one part each)
+#   make docs          the guide and the reference, as a site in build/site
 #   make bench         measured times   (BENCH=test_sweeps.py: of one file)
 #   make bench-estimates  how good the estimates are, and what checking them costs
 #   make lock          resolve the lock files again
@@ -34,7 +35,7 @@ LAB := .venv/bin/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 # Without a display, Jupyter prints its address instead of looking for a browser.
 OPEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--no-browser)
 
-.PHONY: demo lab test test-long test-py test-tl2 test-js test-browser bench bench-estimates check
+.PHONY: demo lab docs test test-long test-py test-tl2 test-js test-browser bench bench-estimates check
 .PHONY: venv venv-tl2 bundle chromium lock clean
 
 # ---- set-up ---------------------------------------------------------------------------
@@ -83,6 +84,10 @@ demo: .venv/installed $(BUNDLE)
 
 lab: .venv/installed $(BUNDLE)
 	@exec $(LAB) $(OPEN) $(LAB_FLAGS)
+
+docs: .venv/installed $(BUNDLE)
+	@.venv/bin/python examples/guide/build_site.py build/site
+	echo "open $(CURDIR)/build/site/index.html"
 
 # ---- tests ----------------------------------------------------------------------------
 
@@ -155,6 +160,6 @@ lock:
 	node js/strip-lock.mjs
 
 clean:
-	@rm -rf .venv .venv-tl2 .lock-venv node_modules dist .artifacts patchwidget/static
+	@rm -rf .venv .venv-tl2 .lock-venv node_modules dist build/site .artifacts patchwidget/static
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find patchwidget tests js -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
+import catalogue
 import pytest
 import styles
 import torch
@@ -367,8 +368,11 @@ CATALOGUE = [
     *SWEEP_MISTAKES,
     *ESTIMATE_MISTAKES,
     *(("ioi_metric", *row) for row in METRIC_MISTAKES),
+    ("ioi_metric", "not_a_function", torch.tensor(1.0)),
+    ("ioi_metric_noising", "opposite_sign", m(last=lambda value: 1 - value)),
     *HOOK_MISTAKES,
 ]
+IN_THE_GUIDE = catalogue.named(CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -381,6 +385,13 @@ def test_a_mistake_is_recognised(name, mistake, function):
     assert not verdict, "a false 'correct'"
     assert verdict.mistake == mistake, verdict
     assert verdict.sentence.endswith((".", ")", "`.", "?"))
+    if IN_THE_GUIDE.get((name, mistake)) is function:
+        line = catalogue.row(name, mistake, verdict.sentence)
+        assert line in catalogue.page(), "run tests/exercises/catalogue.py"
+
+
+def test_the_guide_has_every_mistake_once_and_no_other():
+    assert catalogue.entries(catalogue.page()) == list(IN_THE_GUIDE)
 
 
 def test_there_are_many():
@@ -409,11 +420,6 @@ def test_an_error_is_shown_with_its_line_and_does_not_act():
     html = verdict._repr_html_()
     assert "<b>disk" not in html
     assert "&lt;b&gt;disk" in html
-
-
-def test_the_result_instead_of_the_function():
-    verdict = exercises.check_ioi_metric(torch.tensor(1.0))
-    assert verdict.mistake == "not_a_function"
 
 
 def test_repr():
