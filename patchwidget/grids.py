@@ -36,11 +36,14 @@ class Scale:
     @property
     def value(self) -> float | None:
         """Mean metric(source) - metric(base); None where rounding hides any difference."""
-        base, source = self.base.double(), self.source.double()
-        difference = float((source - base).mean())
-        size = float(torch.maximum(base.abs(), source.abs()).max())
-        rounding = 8 * torch.finfo(self.dtype or self.base.dtype).eps * size
-        return difference if abs(difference) > rounding else None
+        difference = float((self.source.double() - self.base.double()).mean())
+        return difference if abs(difference) > self.rounding else None
+
+    @property
+    def rounding(self) -> float:
+        """Changes of the metric up to this one are no more than rounding."""
+        size = float(torch.maximum(self.base.abs(), self.source.abs()).max())
+        return 8 * torch.finfo(self.dtype or self.base.dtype).eps * size
 
     def normalise(self, raw: Tensor) -> Tensor:
         """Effects from raw changes of the metric.

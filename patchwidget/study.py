@@ -21,6 +21,7 @@ from patchwidget.exact import (
     checked_budget,
     together,
 )
+from patchwidget.generality import Generalising
 from patchwidget.grids import Grid
 from patchwidget.metrics import MetricLike, metrics_of
 from patchwidget.nodes import Extent, Node, is_node_name, kind_name, nodes_of
@@ -35,7 +36,7 @@ from patchwidget.watch import Watch
 Nodes = Iterable[Node | str] | Node | str
 
 
-class PatchStudy(Estimating, Tracing, Verifying, Saving):
+class PatchStudy(Estimating, Tracing, Verifying, Generalising, Saving):
     """Activation patching of one model on pairs of prompts.
 
     Args:
