@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from patchwidget.attention import query_heads
 from patchwidget.effects import Effects
+from patchwidget.engines import agreeing
+from patchwidget.exact.bar import exhaust
+from patchwidget.exact.budget import allowed_bytes
 from patchwidget.generality.comparison import Generality
+from patchwidget.generality.habits import Habits
 from patchwidget.generality.pick import Pick
 from patchwidget.generality.places import on_other_pairs
-from patchwidget.nodes import Node
+from patchwidget.generality.reading import Reading
+from patchwidget.generality.text import texts_of
+from patchwidget.nodes import Extent, Node
 from patchwidget.pairs import Answers, Pairs, Prompts, TokenPairs
-from patchwidget.runs import Direction, Runs
+from patchwidget.runs import Direction, Runs, computing
 from patchwidget.sources import Source
+from patchwidget.watch import Watch
 
 if TYPE_CHECKING:  # Python's own since 3.11
     from typing_extensions import Self
@@ -25,9 +35,14 @@ class _Study(Protocol):
 
     model: Any
     pairs: TokenPairs
+    notice: str | None
     _runs: Runs
+    _watch: Watch
     _source: Source | None
     _budget: int | None
+
+    @property
+    def extent(self) -> Extent: ...
 
     @property
     def direction(self) -> Direction: ...
@@ -127,6 +142,54 @@ class Generalising:
         there: Effects = other.exact(other.nodes(theirs), metric=metric)
         both = tuple(Pick(here[a], there[b]) for a, b in zip(ours, theirs, strict=True))
         return Generality(both, here, there, metric or self.metric)
+
+    def habits(self: _Study, texts: Prompts, heads: Nodes | None = None) -> Habits:
+        """Where heads look on ordinary text: before, at duplicates, after these.
+
+        Kept are three scores, and the position most attended to, for each head and
+        token: 20 bytes.
+
+        Args:
+            texts: strings of any length, or tokens `[N, T]`, padded at the end if at all.
+                The bundled model's own: `demo.texts(50)`.
+            heads: which; all by default. A KV head stands for its group.
+
+        Raises:
+            ValueError: if there are no texts, one is too long for the model or for the
+                budget, or is padded before its end; if a node is not part of a head; if
+                attention is not finite.
+            IndexError: if there is no such head.
+            RuntimeError: if the model changed since the study captured its runs.
+
+        Example:
+            >>> from patchwidget import PatchStudy, demo
+            >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
+            >>> habits = study.habits(demo.texts(20), ["L0H4", "L3H5"])
+            >>> [example.habit for example in habits.examples("induction", "L3H5", [0.9])]
+            ['induction']
+        """
+        self._watch.check()
+        with computing():
+            as_tokens = texts_of(self.model, texts)
+            wanted = _heads(self.extent, None if heads is None else self.nodes(heads))
+            longest = max(as_tokens, key=len).tokens
+            engine, notice = agreeing(self.model, self._runs.engine, longest[None])
+        runs = replace(self._runs, engine=engine)
+        reading = Reading(
+            runs, as_tokens, wanted, allowed_bytes(self._budget, longest.device)
+        )
+        exhaust(reading.steps(self._watch.check), "habits", "tokens")
+        return reading.habits(self.notice or notice)
+
+
+def _heads(extent: Extent, nodes: list[Node] | None) -> list[tuple[int, int]]:
+    """(layer, query head) of the heads asked about, each once."""
+    if nodes is None:
+        return list(product(range(extent.n_layers), range(extent.n_heads)))
+    if not nodes:
+        raise ValueError("no head is named whose habits could be told")
+    found = [head for node in nodes for head in query_heads(extent, node)]
+    return list(dict.fromkeys(found))
 
 
 def _require_gap(runs: Runs, whose: str) -> None:
