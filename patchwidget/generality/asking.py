@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -18,7 +18,7 @@ from patchwidget.generality.pick import Pick
 from patchwidget.generality.places import on_other_pairs
 from patchwidget.generality.reading import Reading
 from patchwidget.generality.text import texts_of
-from patchwidget.nodes import Extent, Node
+from patchwidget.nodes import Extent, Node, Nodes
 from patchwidget.pairs import Answers, Pairs, Prompts, TokenPairs
 from patchwidget.runs import Direction, Runs, computing
 from patchwidget.sources import Source
@@ -26,8 +26,6 @@ from patchwidget.watch import Watch
 
 if TYPE_CHECKING:  # Python's own since 3.11
     from typing_extensions import Self
-
-Nodes = Iterable[Node | str] | Node | str
 
 
 class _Study(Protocol):
