@@ -41,8 +41,11 @@ def model(threads):
 
 
 @pytest.fixture(scope="module")
-def table(request):
-    """The table `TABLE` of a file (name, title, first lines), kept when it has run."""
+def table(request, threads):
+    """The table `TABLE` of a file (name, title, first lines), kept when it has run.
+
+    It says how many threads there are, so these come first.
+    """
     name, title, *lines = request.module.TABLE
     made = Table(name, title, f"make bench BENCH={request.path.name}")
     made.add(*lines)
