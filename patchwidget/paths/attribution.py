@@ -177,8 +177,10 @@ class _Scores:
         """As many as the budget holds beside the scores: one at least."""
         extent = self.runs.extent
         n_readers = extent.n_heads + 2 * extent.n_kv_heads
-        # A layer's readers live before and behind the norm, and as its own copies.
+        # A layer's readers live before and behind the norm, and as its own copies. By
+        # position, the product of writers and readers copies both once more.
         vectors = len(self._writers) + 6 * n_readers
+        vectors += len(self._writers) + n_readers if self.by else 0
         rows, width = len(self.runs.base_tokens), self.decoder.weights.W_U.shape[0]
         size = self.runs.base.values["resid_pre", 0].element_size()
         scores = len(self._writers) * len(_all_readers(self.runs)) * extent.n_pos
