@@ -69,18 +69,43 @@ def captured_runs(
         if found is None:
             refuse_infinite(runs)
             return engine, _witnessed(model, runs, prompts, theirs), None
-        reason, engine = (
-            f"its logits differ from the decoder's {found}",
-            HookedModel(model),
-        )
+        reason, engine = found, HookedModel(model)
         runs = _runs(engine, prompts)
     # All rows, since a user's hooks may read the batch as a whole.
     runs = {
         name: replace(run, witness=run.readout.logits()) for name, run in runs.items()
     }
     refuse_infinite(runs)
-    notice = f"Patches run through the model's own hooks, which is slower: {reason}."
-    return engine, runs, notice
+    return engine, runs, _notice(reason)
+
+
+def agreeing(model: Any, engine: Engine, tokens: Tensor) -> tuple[Engine, str | None]:
+    """The engine for prompts it was not checked on: the model's hooks if it is off there.
+
+    Args:
+        model: the user's.
+        engine: what runs it so far.
+        tokens: some of these prompts, `[N, T]`.
+
+    Returns:
+        An engine, and if it is another than was given a line that says why.
+    """
+    if not isinstance(engine, Decoder):
+        return engine, None
+    ours = engine.run(tokens).logits()
+    theirs = model(tokens, return_type="logits")
+    found = disagreement(engine.weights, [tokens], [ours], [theirs])
+    if found is None:
+        return engine, None
+    return HookedModel(model), _notice(_off(found), "Texts")
+
+
+def _off(found: str) -> str:
+    return f"its logits differ from the decoder's {found}"
+
+
+def _notice(reason: str | None, what: str = "Patches") -> str:
+    return f"{what} run through the model's own hooks, which is slower: {reason}."
 
 
 def _runs(
@@ -100,7 +125,8 @@ def _disagreement(
 ) -> str | None:
     """How the decoder's runs differ from the model's, in words; None if they agree."""
     ours = [run.readout.logits() for run in runs.values()]
-    return disagreement(decoder.weights, list(prompts.values()), ours, theirs)
+    found = disagreement(decoder.weights, list(prompts.values()), ours, theirs)
+    return None if found is None else _off(found)
 
 
 def _witnessed(

@@ -8,10 +8,11 @@ source's value on average (in noising too; ARENA's noising metric has the opposi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -36,11 +37,14 @@ class Scale:
     @property
     def value(self) -> float | None:
         """Mean metric(source) - metric(base); None where rounding hides any difference."""
-        base, source = self.base.double(), self.source.double()
-        difference = float((source - base).mean())
-        size = float(torch.maximum(base.abs(), source.abs()).max())
-        rounding = 8 * torch.finfo(self.dtype or self.base.dtype).eps * size
-        return difference if abs(difference) > rounding else None
+        difference = float((self.source.double() - self.base.double()).mean())
+        return difference if abs(difference) > self.rounding else None
+
+    @property
+    def rounding(self) -> float:
+        """Changes of the metric up to this one are no more than rounding."""
+        size = float(torch.maximum(self.base.abs(), self.source.abs()).max())
+        return 8 * torch.finfo(self.dtype or self.base.dtype).eps * size
 
     def normalise(self, raw: Tensor) -> Tensor:
         """Effects from raw changes of the metric.
@@ -59,6 +63,11 @@ class Scale:
     def shown(self, raw: Tensor) -> Tensor:
         """Effects; where both runs have the same metric, the raw changes themselves."""
         return raw if self.value is None else self.normalise(raw)
+
+    def of_prompts(self, direction: str) -> tuple[Tensor, Tensor]:
+        """The metric on the clean and on the corrupted prompts, copies of `[B]` each."""
+        base, source = self.base.clone(), self.source.clone()
+        return (source, base) if direction == "denoising" else (base, source)
 
 
 @dataclass(frozen=True)
@@ -86,13 +95,89 @@ class Cost:
         return float(self.forwards + 2 * self.backwards)
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """A value for every node of one kind.
+Label = TypeVar("Label")
+
+
+class Labelled(ABC, Generic[Label]):
+    """Effects for every pair in cells that have names: what grids have in common.
 
     Over the pairs there are two means: `values` keeps the sign, so that pairs may cancel;
     `mean_abs` takes the size of each pair's effect first, as AtP* does (arXiv 2403.00745,
-    eq. 5), so that none cancels and a node with effects +1 and -1 is not overlooked.
+    eq. 5), so that none cancels and a cell with effects +1 and -1 is not overlooked.
+    """
+
+    raw: Tensor
+    scale: Scale | None
+    signed: bool = True
+
+    @property
+    @abstractmethod
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes."""
+
+    @abstractmethod
+    def label(self, cell: Sequence[int]) -> Label:
+        """What a cell of `values` is of."""
+
+    @property
+    def per_pair(self) -> Tensor:
+        """Effects of each pair `[B, *axes]`; their mean over pairs is `values`."""
+        effects = self.raw if self.scale is None else self.scale.normalise(self.raw)
+        return effects if self.signed else effects.abs()
+
+    @property
+    def shown(self) -> Tensor:
+        """`per_pair`; where both runs have the same metric, the raw changes."""
+        effects = self.raw if self.scale is None else self.scale.shown(self.raw)
+        return effects if self.signed else effects.abs()
+
+    @property
+    def values(self) -> Tensor:
+        """Mean effect over the pairs `[*axes]`."""
+        return self.per_pair.mean(0)
+
+    @property
+    def mean_abs(self) -> Tensor:
+        """Mean over the pairs of the size of each one's effect `[*axes]`; see `values`."""
+        return self.per_pair.abs().mean(0)
+
+    def top(self, k: int = 10, *, mean_abs: bool = False) -> list[tuple[Label, float]]:
+        """The `k` cells of largest absolute effect that are known, largest first.
+
+        Args:
+            k: how many.
+            mean_abs: rank by `mean_abs`, not by the size of the mean over pairs.
+        """
+        values = self.mean_abs if mean_abs else self.values
+        size = values.abs().nan_to_num(nan=-1.0).flatten()
+        order = size.argsort(descending=True, stable=True)[: max(k, 0)].tolist()
+        cells = [torch.unravel_index(torch.tensor(i), values.shape) for i in order]
+        return [
+            (self.label([int(c) for c in cell]), float(values[cell]))
+            for i, cell in zip(order, cells, strict=True)
+            if size[i] >= 0
+        ]
+
+    def sel(self, **cells: Any) -> Tensor:
+        """Effects at chosen places of some axes: `grid.sel(layer=9, head=9)`.
+
+        Raises:
+            KeyError: if the grid has no such axis, or the axis no such place.
+        """
+        unknown = set(cells) - set(self.axes)
+        if unknown:
+            raise KeyError(f"no axis {sorted(unknown)}: this grid has {self.axes}")
+        places = {axis: self._place(axis, place) for axis, place in cells.items()}
+        return self.values[tuple(places.get(axis, slice(None)) for axis in self.axes)]
+
+    def _place(self, axis: str, place: Any) -> Any:  # noqa: ARG002 - some axes have names
+        """The number of a place of an axis."""
+        return place
+
+
+@dataclass(frozen=True, eq=False)
+class Grid(Labelled[Node]):
+    """A value for every node of one kind; its means over pairs are those of `Labelled`.
 
     Attributes:
         kind: the kind of its nodes.
@@ -153,28 +238,6 @@ class Grid:
         """Names of the axes, in TransformerLens' order."""
         return axes_of(self.kind, self.by)
 
-    @property
-    def per_pair(self) -> Tensor:
-        """Effects of each pair `[B, *axes]`; their mean over pairs is `values`."""
-        effects = self.raw if self.scale is None else self.scale.normalise(self.raw)
-        return effects if self.signed else effects.abs()
-
-    @property
-    def shown(self) -> Tensor:
-        """`per_pair`; where both runs have the same metric, the raw changes."""
-        effects = self.raw if self.scale is None else self.scale.shown(self.raw)
-        return effects if self.signed else effects.abs()
-
-    @property
-    def values(self) -> Tensor:
-        """Mean effect over the pairs `[*axes]`, in TransformerLens' axis order."""
-        return self.per_pair.mean(0)
-
-    @property
-    def mean_abs(self) -> Tensor:
-        """Mean over the pairs of the size of each one's effect `[*axes]`; see `values`."""
-        return self.per_pair.abs().mean(0)
-
     def __getitem__(self, node: Node | str) -> float:
         """Mean effect of one node, by itself or by its name."""
         node = Node.parse(node) if isinstance(node, str) else node
@@ -185,38 +248,11 @@ class Grid:
     def nodes(self) -> Iterator[Node]:
         """Every node, in the order of the cells."""
         for cell in product(*map(range, self.raw.shape[1:])):
-            yield self._node(cell)
+            yield self.label(cell)
 
-    def _node(self, cell: Sequence[int]) -> Node:
+    def label(self, cell: Sequence[int]) -> Node:
+        """The node of a cell of `values`."""
         return Node(self.kind, **dict(zip(self.axes, cell, strict=True)))
-
-    def top(self, k: int = 10, *, mean_abs: bool = False) -> list[tuple[Node, float]]:
-        """The `k` nodes of largest absolute effect that are known, largest first.
-
-        Args:
-            k: how many.
-            mean_abs: rank by `mean_abs`, not by the size of the mean over pairs.
-        """
-        values = self.mean_abs if mean_abs else self.values
-        size = values.abs().nan_to_num(nan=-1.0).flatten()
-        order = size.argsort(descending=True, stable=True)[: max(k, 0)].tolist()
-        cells = [torch.unravel_index(torch.tensor(i), values.shape) for i in order]
-        return [
-            (self._node([int(c) for c in cell]), float(values[cell]))
-            for i, cell in zip(order, cells, strict=True)
-            if size[i] >= 0
-        ]
-
-    def sel(self, **cells: int) -> Tensor:
-        """Effects at chosen places of some axes: `grid.sel(layer=9, head=9)`.
-
-        Raises:
-            KeyError: if the grid has no such axis.
-        """
-        unknown = set(cells) - set(self.axes)
-        if unknown:
-            raise KeyError(f"no axis {sorted(unknown)}: this grid has {self.axes}")
-        return self.values[tuple(cells.get(axis, slice(None)) for axis in self.axes)]
 
     def to_dataframe(self) -> Any:
         """One row a node, with its effect; needs pandas."""

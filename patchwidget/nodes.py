@@ -204,12 +204,8 @@ class Node:
 
     def _check_integer(self, axis: str) -> None:
         value = getattr(self, axis)
-        if value is None and axis != "layer":
-            return
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
-            raise ValueError(f"{axis} must be a whole number, got {value!r}")
-        # Numpy integers and 0-d tensors would make unequal, unhashable nodes.
-        object.__setattr__(self, axis, value.__index__())
+        if value is not None or axis == "layer":
+            object.__setattr__(self, axis, whole(axis, value))
 
     def _require(self, part: str, *, needed: bool) -> None:
         if (getattr(self, part) is None) == needed:
@@ -285,9 +281,10 @@ class Node:
         )
 
 
-def nodes_of(
-    what: Iterable[Node | str] | Node | str, labels: Mapping[str, int], extent: Extent
-) -> list[Node]:
+Nodes = Iterable[Node | str] | Node | str
+
+
+def nodes_of(what: Nodes, labels: Mapping[str, int], extent: Extent) -> list[Node]:
     """Nodes from nodes or names, each checked to exist.
 
     Args:
@@ -316,6 +313,27 @@ def nodes_of(
 def is_node_name(text: str) -> bool:
     """Whether a text begins as the name of a node does, and not as that of a kind."""
     return text[:1].isdigit() or (text[:1] == "L" and text[1:2].isdigit())
+
+
+def is_kind_name(what: object) -> bool:
+    """Whether something is a text that names a kind, and not nodes."""
+    return isinstance(what, str) and not is_node_name(what)
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number as Python's own: others would make unequal, unhashable nodes.
+
+    Args:
+        name: what it is.
+        value: also of numpy, or a 0-d tensor.
+
+    Raises:
+        ValueError: if it is no whole number.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    number: int = value.__index__()
+    return number
 
 
 def Head(layer: int, head: int, kind: str = "z", pos: int | None = None) -> Node:  # noqa: N802 - reads as the constructor it is

@@ -95,7 +95,9 @@ class Pairs:
             answers=answers,
             labels=dict(self.labels),
             position=self.position,
-            text=tuple((_strings(model, a), _strings(model, b)) for a, b in rows),
+            text=tuple(
+                (token_strings(model, a), token_strings(model, b)) for a, b in rows
+            ),
             answer_text=() if answers is None else _answer_strings(model, answers),
         )
 
@@ -237,7 +239,23 @@ def _tokens(model: Any, prompts: Sequence[str] | Tensor) -> list[Tensor]:
     ]
 
 
-def _strings(model: Any, row: Tensor) -> list[str]:
+def tokens_of(model: Any, prompts: Prompts) -> list[Tensor]:
+    """Tokens `[T]` of each prompt, which need not be of one length.
+
+    Args:
+        model: the user's.
+        prompts: one string, several, or tokens `[B, T]` (or `[T]`).
+
+    Raises:
+        ValueError: if they are neither, or a token is not in the model's vocabulary.
+    """
+    rows = _tokens(model, _batch(prompts))
+    _check_ids(model, "the prompts", rows)
+    return rows
+
+
+def token_strings(model: Any, row: Tensor) -> list[str]:
+    """Each token's text; its number where there is no tokenizer."""
     if getattr(model, "tokenizer", None) is None:
         return [str(int(token)) for token in row]
     return [str(token) for token in model.to_str_tokens(row)]
@@ -254,15 +272,15 @@ def _check_lengths(model: Any, rows: list[tuple[Tensor, Tensor]]) -> None:
             raise ValueError(
                 f"pair {number}: the clean prompt has {len(clean)} tokens, the "
                 f"corrupted one {len(corrupted)}; a patch needs them position by "
-                f"position.\n{_aligned(_strings(model, clean), _strings(model, corrupted))}"
+                f"position.\n{_aligned(token_strings(model, clean), token_strings(model, corrupted))}"
             )
         if len(clean) != len(rows[0][0]):
             raise ValueError(
                 f"pair {number} has {len(clean)} tokens and pair 0 has "
                 f"{len(rows[0][0])}; all pairs of a study have one length.\n"
                 + _aligned(
-                    _strings(model, rows[0][0]),
-                    _strings(model, clean),
+                    token_strings(model, rows[0][0]),
+                    token_strings(model, clean),
                     names=("pair 0", f"pair {number}"),
                 )
             )
@@ -324,7 +342,7 @@ def _answer_id(model: Any, answer: Any) -> int:
     tokens = model.to_tokens(answer, prepend_bos=False)[0]
     if len(tokens) == 1:
         return int(tokens[0])
-    parts = ", ".join(map(repr, _strings(model, tokens)))
+    parts = ", ".join(map(repr, token_strings(model, tokens)))
     hint = "" if answer.startswith(" ") else "; was a leading space meant?"
     raise ValueError(
         f"the answer {answer!r} is {len(tokens)} tokens ({parts}), one is needed{hint}"
@@ -332,7 +350,7 @@ def _answer_id(model: Any, answer: Any) -> int:
 
 
 def _answer_strings(model: Any, answers: Tensor) -> tuple[list[str], ...]:
-    return tuple(_strings(model, row) for row in answers)
+    return tuple(token_strings(model, row) for row in answers)
 
 
 def _check_ids(model: Any, name: str, rows: Iterable[Tensor]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -21,9 +21,10 @@ from patchwidget.exact import (
     checked_budget,
     together,
 )
+from patchwidget.generality import Generalising
 from patchwidget.grids import Grid
 from patchwidget.metrics import MetricLike, metrics_of
-from patchwidget.nodes import Extent, Node, is_node_name, kind_name, nodes_of
+from patchwidget.nodes import Extent, Node, Nodes, is_kind_name, kind_name, nodes_of
 from patchwidget.pairs import Answers, Pairs, Prompts, pairs_of
 from patchwidget.paths import Tracing
 from patchwidget.runs import Direction, Runs, ablated, computing
@@ -32,10 +33,8 @@ from patchwidget.sources import Source, make_source
 from patchwidget.verify import Verifying, loop_of
 from patchwidget.watch import Watch
 
-Nodes = Iterable[Node | str] | Node | str
 
-
-class PatchStudy(Estimating, Tracing, Verifying, Saving):
+class PatchStudy(Estimating, Tracing, Verifying, Generalising, Saving):
     """Activation patching of one model on pairs of prompts.
 
     Args:
@@ -136,9 +135,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Saving):
     @property
     def baselines(self) -> tuple[Tensor, Tensor]:
         """The metric on the clean and on the corrupted prompts, `[B]` each."""
-        scale = self._runs.scale
-        base, source = scale.base.clone(), scale.source.clone()
-        return (source, base) if self.direction == "denoising" else (base, source)
+        return self._runs.scale.of_prompts(self.direction)
 
     @property
     def scale(self) -> float | None:
@@ -179,7 +176,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Saving):
         patches = self._patches(what, by, window)
         self._runs.reading(metric or self.metric)  # an unknown name is refused first
         self._runner.finish(patches, f"exact {_label(what, by)}")
-        if _is_kind(what):
+        if is_kind_name(what):
             return self.known(str(what), by, window=window, metric=metric)
         known = self._runner.known.of(metric)
         found = {patch[0]: known[patch] for patch in patches}
@@ -259,7 +256,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Saving):
         return self._runner.cost(self._patches(what, by, window))
 
     def _patches(self, what: Nodes, by: str | None, window: int | None) -> list[Patch]:
-        if not _is_kind(what):
+        if not is_kind_name(what):
             if by is not None or window is not None:
                 given = f"by={by!r}" if by is not None else f"window={window!r}"
                 raise ValueError(
@@ -312,7 +309,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Saving):
             return str(error)
         return None
 
-    def attention(self, heads: Iterable[Node | str] | Node | str) -> Attention:
+    def attention(self, heads: Nodes) -> Attention:
         """Attention patterns of heads in the clean and the corrupted run."""
         return attention(self._runs, self.nodes(heads))
 
@@ -320,7 +317,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Saving):
         """A node by its name; the pairs' position names count: `"L0H0.q@S2"`."""
         return self.nodes(name)[0]
 
-    def nodes(self, what: Iterable[Node | str] | Node | str) -> list[Node]:
+    def nodes(self, what: Nodes) -> list[Node]:
         """Nodes from nodes or names, each checked to exist in this model.
 
         Raises:
@@ -354,9 +351,5 @@ class PatchStudy(Estimating, Tracing, Verifying, Saving):
         )
 
 
-def _is_kind(what: object) -> bool:
-    return isinstance(what, str) and not is_node_name(what)
-
-
 def _label(what: object, by: str | None) -> str:
-    return f"{what} by {by}" if by else str(what) if _is_kind(what) else "nodes"
+    return f"{what} by {by}" if by else str(what) if is_kind_name(what) else "nodes"

@@ -15,6 +15,7 @@ from patchwidget.demo.prompts import (
     fact_pairs,
     induction_pairs,
     ioi_pairs,
+    texts,
     year_pairs,
 )
 from patchwidget.demo.tokenizer import load_tokenizer
@@ -27,5 +28,6 @@ __all__ = [
     "ioi_pairs",
     "load_model",
     "load_tokenizer",
+    "texts",
     "year_pairs",
 ]

@@ -2,6 +2,7 @@
 
 Each function gives :class:`patchwidget.pairs.Pairs` of one token length, in which a
 pair differs in one token. Every one takes ``n``, how many pairs, and ``seed``.
+``texts`` gives ordinary text instead.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from patchwidget.demo.cases import (
     year_cases,
 )
 from patchwidget.demo.templates import ARENA_TEMPLATE
+from patchwidget.demo.text import Writer
 from patchwidget.pairs import Pairs
 
 
@@ -93,6 +95,19 @@ def induction_pairs(n: int = 8, seed: int = 0, *, words: int = 8) -> Pairs:
         ``SEEN`` the earlier place of the last word, ``NEXT`` the word after it, ``END``.
     """
     return _pairs(induction_cases(n, seed, words))
+
+
+def texts(n: int = 50, seed: int = 0) -> list[str]:
+    """Ordinary text of the bundled model: documents of all four tasks, as in training.
+
+    Drawn anew by the generator that wrote its training text, without what is held out.
+
+    Args:
+        n: How many documents.
+        seed: Draws them.
+    """
+    writer = Writer(seed)
+    return [writer.draw().text for _ in range(n)]
 
 
 def _pairs(cases: Sequence[Case], labels: dict[str, int] | None = None) -> Pairs:

@@ -11,7 +11,7 @@ SHOWN_AFTER_S = 1.0
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
 
 
-def exhaust(steps: Iterator[Progress], label: str) -> None:
+def exhaust(steps: Iterator[Progress], label: str, unit: str = "patches") -> None:
     """Run a computation to its end, with a bar and an estimate of the remaining time.
 
     An interrupt (Ctrl-C) closes the computation, which keeps what it finished.
@@ -23,7 +23,7 @@ def exhaust(steps: Iterator[Progress], label: str) -> None:
     )
     try:
         for step in steps:
-            told = f"{label}, {step.done}/{step.total} patches"
+            told = f"{label}, {step.done}/{step.total} {unit}"
             bar.set_description_str(told, refresh=False)
             bar.update(step.work - bar.n)
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from operator import index
 
+import torch
+
 from patchwidget.decoder import Decoder
 from patchwidget.exact.memory import free_bytes
 from patchwidget.exact.swap import Swap
@@ -52,10 +54,13 @@ def most_patches(swap: Swap) -> int:
 
 
 def budget_of(swap: Swap) -> int:
-    """Bytes that patched runs may take: as asked for, else a quarter of what is free."""
-    if swap.budget is not None:
-        return swap.budget
-    return free_bytes(swap.tokens.device) // 4
+    """Bytes that patched runs may take."""
+    return allowed_bytes(swap.budget, swap.tokens.device)
+
+
+def allowed_bytes(budget: int | None, device: torch.device) -> int:
+    """Bytes that runs may take: as asked for, else a quarter of what is free."""
+    return free_bytes(device) // 4 if budget is None else budget
 
 
 def patch_bytes(swap: Swap) -> int:

@@ -12,7 +12,7 @@ class Progress:
     """One step of a computation.
 
     Attributes:
-        done, total: patches finished, and patches asked for.
+        done, total: patches (or tokens) finished, and how many are asked for.
         found: effects that this step finished.
         work: share of the multiplications done, 0 to 1: what the remaining time is told
             from, since a patch of the first layer costs many times one of the last.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from patchwidget.patching.theirs import has_results, installed
 
 MetricFunction = Callable[[Tensor], Any]
 Metrics = MetricFunction | Mapping[str, MetricFunction]
-Reduce = Literal["scalar", "mean", "none"]
 _MODES = ("scalar", "mean", "none")
 
 

@@ -174,14 +174,18 @@ class _Scores:
         yield last[:, None], 1 + len(layers) * per_layer
 
     def _positions_at_once(self) -> int:
-        """As many as the budget holds: one at least."""
+        """As many as the budget holds beside the scores: one at least."""
         extent = self.runs.extent
         n_readers = extent.n_heads + 2 * extent.n_kv_heads
-        # A layer's readers live before and behind the norm, and as its own copies.
+        # A layer's readers live before and behind the norm, and as its own copies. By
+        # position, the product of writers and readers copies both once more.
         vectors = len(self._writers) + 6 * n_readers
+        vectors += len(self._writers) + n_readers if self.by else 0
         rows, width = len(self.runs.base_tokens), self.decoder.weights.W_U.shape[0]
         size = self.runs.base.values["resid_pre", 0].element_size()
-        allowed = budget_of(Swap.of(self.runs, self.budget))
+        scores = len(self._writers) * len(_all_readers(self.runs)) * extent.n_pos
+        held = rows * size * scores if self.by else 0
+        allowed = budget_of(Swap.of(self.runs, self.budget)) - held
         return max(1, allowed // (rows * size * (vectors * width + 4 * extent.d_mlp)))
 
     def _with_gaps(self, scores: Tensor) -> Tensor:
@@ -190,7 +194,8 @@ class _Scores:
         reads = [reads_at(r, parallel=parallel) for r in _all_readers(self.runs)]
         gaps = torch.tensor(writes)[:, None] >= torch.tensor(reads)
         gaps = gaps.to(scores.device)
-        return scores.masked_fill(gaps[..., None] if self.by else gaps, float("nan"))
+        # In place: by position they may take more than all else.
+        return scores.masked_fill_(gaps[..., None] if self.by else gaps, float("nan"))
 
 
 def _all_readers(runs: Runs) -> tuple[Reader, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from patchwidget.nodes import Extent, Node
+from patchwidget.nodes import Extent, Node, whole
 
 WRITER_PARTS = ("embed", "head", "mlp")
 HEAD_PARTS = ("q", "k", "v")
@@ -230,12 +230,8 @@ def _require(end: Writer | Reader, name: str, *, needed: bool) -> None:
 
 def _whole(end: Writer | Reader, name: str) -> None:
     value = getattr(end, name)
-    if value is None:
-        return
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ValueError(f"{name} must be a whole number, got {value!r}")
-    # Numpy integers and 0-d tensors would make unequal, unhashable ends.
-    object.__setattr__(end, name, value.__index__())
+    if value is not None:
+        object.__setattr__(end, name, whole(name, value))
 
 
 def _within(end: Writer | Reader, name: str, size: int, what: str = "") -> None:

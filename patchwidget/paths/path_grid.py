@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
-import torch
 from torch import Tensor
 
-from patchwidget.grids import Cost, Scale
+from patchwidget.grids import Cost, Labelled, Scale
 from patchwidget.paths.ends import Reader, Writer
 from patchwidget.paths.path import Path, joined
 from patchwidget.paths.sides import Side
 
 
 @dataclass(frozen=True, eq=False)
-class PathGrid:
+class PathGrid(Labelled[Path]):
     """A value for every path from some writers to some readers.
 
+    A place of `sel` is a number, or for `writer` and `reader` a name or the end itself.
     Values are effects as in `grids.Grid`: the change of the metric as a fraction of that
     between base and source run. Where no path is (a reader before its writer) is NaN.
 
@@ -58,26 +58,6 @@ class PathGrid:
         at = () if self.by is None else (self.by,)
         return (*self.writers.axes, *self.readers.axes, *at)
 
-    @property
-    def per_pair(self) -> Tensor:
-        """Effects of each pair `[B, *axes]`; their mean over pairs is `values`."""
-        return self.raw if self.scale is None else self.scale.normalise(self.raw)
-
-    @property
-    def shown(self) -> Tensor:
-        """`per_pair`; where both runs have the same metric, the raw changes."""
-        return self.raw if self.scale is None else self.scale.shown(self.raw)
-
-    @property
-    def values(self) -> Tensor:
-        """Mean effect over the pairs `[*axes]`."""
-        return self.per_pair.mean(0)
-
-    @property
-    def mean_abs(self) -> Tensor:
-        """Mean over the pairs of the size of each one's effect `[*axes]`."""
-        return self.per_pair.abs().mean(0)
-
     def __getitem__(self, path: Path | str) -> float:
         """Mean effect of one path, by itself or its name: `"L1H2 -> L4H0.q"`.
 
@@ -105,7 +85,7 @@ class PathGrid:
         """How many axes belong to the ends."""
         return len(self.writers.shape) + len(self.readers.shape)
 
-    def path(self, cell: Sequence[int]) -> Path:
+    def label(self, cell: Sequence[int]) -> Path:
         """The path of a cell of `values`; at its position, where paths are cut so."""
         n_writer = len(self.writers.shape)
         writers = self.writers.entries[_flat(cell[:n_writer], self.writers.shape)]
@@ -116,43 +96,8 @@ class PathGrid:
             writers = tuple(replace(writer, pos=pos) for writer in writers)
         return Path(writers, readers)
 
-    def top(self, k: int = 10, *, mean_abs: bool = False) -> list[tuple[Path, float]]:
-        """The `k` paths of largest absolute effect, largest first.
-
-        Args:
-            k: how many.
-            mean_abs: rank by `mean_abs`, not by the size of the mean over pairs.
-        """
-        values = self.mean_abs if mean_abs else self.values
-        size = values.abs().nan_to_num(nan=-1.0).flatten()
-        order = size.argsort(descending=True, stable=True)[: max(k, 0)].tolist()
-        cells = [torch.unravel_index(torch.tensor(i), values.shape) for i in order]
-        return [
-            (self.path([int(c) for c in cell]), float(values[cell]))
-            for i, cell in zip(order, cells, strict=True)
-            if size[i] >= 0
-        ]
-
-    def sel(self, **cells: int | str | Writer | Reader) -> Tensor:
-        """Effects at chosen places of some axes.
-
-        Args:
-            **cells: an axis and a number, or for `writer` and `reader` a name or the end
-                itself: `paths.sel(writer="L1H2")`, `grid.sel(layer=4, head=0)`.
-
-        Raises:
-            KeyError: if the grid has no such axis, writer or reader.
-        """
-        unknown = set(cells) - set(self.axes)
-        if unknown:
-            raise KeyError(f"no axis {sorted(unknown)}: this grid has {self.axes}")
-        places = {
-            axis: value
-            if isinstance(value, int)
-            else self._side(axis).place(str(value))
-            for axis, value in cells.items()
-        }
-        return self.values[tuple(places.get(axis, slice(None)) for axis in self.axes)]
+    def _place(self, axis: str, place: int | str | Writer | Reader) -> int:
+        return place if isinstance(place, int) else self._side(axis).place(str(place))
 
     def _side(self, axis: str) -> Side[Writer] | Side[Reader]:
         if axis not in ("writer", "reader"):

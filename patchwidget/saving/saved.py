@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
@@ -16,14 +16,20 @@ from patchwidget.effects import Effect, Effects, Joint
 from patchwidget.estimate import Asked
 from patchwidget.exact import Listener, Patch, filled, together
 from patchwidget.grids import Grid, Scale
-from patchwidget.nodes import Extent, Node, cut_of, is_node_name, kind_name, nodes_of
+from patchwidget.nodes import (
+    Extent,
+    Node,
+    Nodes,
+    cut_of,
+    is_kind_name,
+    kind_name,
+    nodes_of,
+)
 from patchwidget.pairs import TokenPairs
 from patchwidget.runs import Direction
 from patchwidget.saving.contents import Contents, SavedSource
 from patchwidget.saving.errors import NeedsModelError
 from patchwidget.saving.files import write_contents
-
-Nodes = Iterable[Node | str] | Node | str
 
 
 class SavedStudy:
@@ -109,9 +115,7 @@ class SavedStudy:
     @property
     def baselines(self) -> tuple[Tensor, Tensor]:
         """The metric on the clean and on the corrupted prompts, `[B]` each."""
-        scale = self._scale(None)
-        base, source = scale.base.clone(), scale.source.clone()
-        return (source, base) if self.direction == "denoising" else (base, source)
+        return self._scale(None).of_prompts(self.direction)
 
     @property
     def scale(self) -> float | None:
@@ -180,7 +184,7 @@ class SavedStudy:
             NeedsModelError: if one of them was not.
             ValueError, IndexError: see `PatchStudy.exact`.
         """
-        effects, is_kind = self._effects(metric), _is_kind(what)
+        effects, is_kind = self._effects(metric), is_kind_name(what)
         if is_kind:
             patches = list(
                 self.extent.windows(str(what), by, 1 if window is None else window)
@@ -338,7 +342,3 @@ def _refuse(what: str, *_: Any, **__: Any) -> NoReturn:
     raise NeedsModelError(
         f"{what} was not saved, and needs the model: PatchStudy.load(path, model=model)"
     )
-
-
-def _is_kind(what: object) -> bool:
-    return isinstance(what, str) and not is_node_name(what)

@@ -3,7 +3,7 @@
 from patchwidget.verify.agreement import Agreement, Check, Figures, figures
 from patchwidget.verify.asking import Verifying, loop_of, stepwise
 from patchwidget.verify.bound import Bound, TooFewRunsError, upper_bounds
-from patchwidget.verify.diagnosis import Cause, Diagnosis, diagnose
+from patchwidget.verify.diagnosis import Cause, Diagnosis, diagnosing
 from patchwidget.verify.loop import Loop, VerifyProgress
 from patchwidget.verify.plan import Plan
 from patchwidget.verify.recall_cost import cost_of_verified_recall, irwrgm
@@ -28,7 +28,7 @@ __all__ = [
     "VerifyProgress",
     "Verifying",
     "cost_of_verified_recall",
-    "diagnose",
+    "diagnosing",
     "figures",
     "irwrgm",
     "loop_of",

@@ -5,7 +5,6 @@ None of these is proof: several may hold at once, and a miss may have none of th
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -104,19 +103,13 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def diagnose(runs: Runs, check: Check) -> Diagnosis:
-    """Look for the known causes of a miss.
+def diagnosing(runs: Runs, check: Check) -> Iterator[Diagnosis]:
+    """Look for the known causes of a miss, and give what is known after each.
 
     Args:
         runs: the captured runs.
         check: a node's estimate and exact effect on them.
     """
-    (last,) = deque(diagnosing(runs, check), maxlen=1)
-    return last
-
-
-def diagnosing(runs: Runs, check: Check) -> Iterator[Diagnosis]:
-    """`diagnose` step by step: what is found after each cause was looked at."""
     causes: list[Cause] = []
     missing: dict[str, str] = {}
     for name, look in _asked_of(check.node):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import tempfile
 
+import pytest
 import torch
 from toy_models import noisy, tokenizer
 
 DIFFER = (3, 10)
+MARKS = [
+    pytest.mark.bench,
+    pytest.mark.filterwarnings("ignore:.*:UserWarning"),  # theirs, about tqdm widgets
+]
 
 
 def gpt2_small(n_layers=12, n_ctx=1024):
@@ -36,3 +41,15 @@ def pairs(n_pairs=8, n_pos=15):
     for position in DIFFER:
         corrupted[:, position] = draw(n_pairs)
     return clean, corrupted, draw(n_pairs, 2)
+
+
+def logit_diff(answers):
+    """The metric as their functions take it: logits `[B, T, V]` -> the mean over pairs."""
+
+    def metric(logits):
+        final = logits[:, -1]
+        return (
+            final.gather(1, answers[:, :1]) - final.gather(1, answers[:, 1:])
+        ).mean()
+
+    return metric

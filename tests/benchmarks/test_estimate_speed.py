@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import statistics
 
-import pytest
 import torch
-from gpt2_small import gpt2_small, pairs
-from machine import Table, seconds_of
+from gpt2_small import MARKS, pairs
+from machine import seconds_of
 
 from patchwidget import PatchStudy
 from patchwidget.estimate import METHODS
@@ -15,33 +14,12 @@ from patchwidget.estimate.relp import KINDS as RELP_KINDS
 from patchwidget.nodes import KINDS, cuts_of
 from patchwidget.runs import Runs, capture, computing
 
-pytestmark = [
-    pytest.mark.bench,
-    pytest.mark.filterwarnings("ignore:.*:UserWarning"),  # theirs, about tqdm widgets
-]
+pytestmark = MARKS
+TABLE = "estimate_speed", "Estimates, GPT-2 small's shape, 8 pairs of 15 tokens"
 
 REPEATS = 5
 UNCUT = [(kind, None) for kind in KINDS]
 EVERY_CUT = [(kind, by) for kind in KINDS for by in cuts_of(kind)]
-
-
-@pytest.fixture(scope="module")
-def model():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)  # the tests run with one, which is best for small models
-    yield gpt2_small()
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def table():
-    made = Table(
-        "estimate_speed",
-        "Estimates, GPT-2 small's shape, 8 pairs of 15 tokens",
-        "make bench BENCH=test_estimate_speed.py",
-    )
-    yield made
-    made.save()
 
 
 class Passes:
@@ -122,7 +100,7 @@ def test_all_kinds_beside_bare_passes(model, table):
     assert ratios[0] <= 1.2
 
 
-def logit_diff(answers):
+def logit_diff_of_one(answers):
     """A metric of a single pair, as theirs are: which pair it is, the order tells."""
     rows = iter(answers.repeat_interleave(2, 0))
 
@@ -140,7 +118,7 @@ def test_beside_transformer_lens(model, table):
     passes = Passes(PatchStudy(model, clean, corrupted, answers))
 
     def theirs():
-        attribution_patch(model, clean, corrupted, logit_diff(answers))
+        attribution_patch(model, clean, corrupted, logit_diff_of_one(answers))
 
     def ours():
         study = PatchStudy(model, clean, corrupted, answers)
@@ -173,7 +151,9 @@ def check_agreement(model, clean, corrupted, answers):
     """Both give the same estimates of what both have."""
     from transformer_lens.tools.analysis.attribution_patching import attribution_patch
 
-    found = attribution_patch(model, clean, corrupted, logit_diff(answers)).node_scores
+    found = attribution_patch(
+        model, clean, corrupted, logit_diff_of_one(answers)
+    ).node_scores
     study = PatchStudy(model, clean, corrupted, answers)
     heads = study.estimate("z", by="pos").raw.mean(0)
     mlps = study.estimate("mlp_out").raw.mean(0)

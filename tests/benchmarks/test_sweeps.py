@@ -5,20 +5,29 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from pathlib import Path
 
-import pytest
 import torch
-from gpt2_small import gpt2_small, pairs
-from machine import Peak, Table, seconds_of
+from gpt2_small import MARKS, gpt2_small, logit_diff, pairs
+from machine import Peak, grown_by, seconds_of
 
 from patchwidget import Head, PatchStudy
 from patchwidget.exact import Swap, work_of
 
-pytestmark = [
-    pytest.mark.bench,
-    pytest.mark.filterwarnings("ignore:.*:UserWarning"),  # theirs, about tqdm widgets
-]
+pytestmark = MARKS
+WORDS = (
+    "Useful operations: 2 x the multiplications of every product that has to be made: "
+    "weight matrices at the positions from the first change on (in the last layer keys "
+    "and values of these, the rest of the position that is read), scores and mixes of "
+    "what attention sees, two logits a pair (`exact/cost.py`). Peak: the best rate of "
+    "`torch` products of 1024x768x3072, 1024x3072x768, 1024x768x768 and 2048^3, all "
+    "work over all time, measured between the steps of the same sweep."
+)
+TABLE = (
+    "sweeps",
+    "Exact sweeps, GPT-2 small's shape, 8 pairs of 15 tokens that differ at 3 and 10",
+    WORDS,
+    "",
+)
 
 HEAD_KINDS = ("z", "q", "k", "v", "pattern")
 ALL_POS = {
@@ -27,50 +36,6 @@ ALL_POS = {
 }
 BY_POS = {kind: name.replace("all_pos", "by_pos") for kind, name in ALL_POS.items()}
 EVERY = 9  # of their cells, where only a sample is timed
-
-
-@pytest.fixture(scope="module")
-def threads():
-    # The tests run with one, which is best for small models; this one is not small.
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def model(threads):
-    return gpt2_small()
-
-
-@pytest.fixture(scope="module")
-def table():
-    made = Table(
-        "sweeps",
-        "Exact sweeps, GPT-2 small's shape, 8 pairs of 15 tokens that differ at 3 and 10",
-        "make bench BENCH=test_sweeps.py",
-    )
-    made.add(
-        "Useful operations: 2 x the multiplications of every product that has to be made: "
-        "weight matrices at the positions from the first change on (in the last layer keys "
-        "and values of these, the rest of the position that is read), scores and mixes of "
-        "what attention sees, two logits a pair (`exact/cost.py`). Peak: the best rate of "
-        "`torch` products of 1024x768x3072, 1024x3072x768, 1024x768x768 and 2048^3, all "
-        "work over all time, measured between the steps of the same sweep.",
-        "",
-    )
-    yield made
-    made.save()
-
-
-def logit_diff(answers):
-    def metric(logits):
-        final = logits[:, -1]
-        return (
-            final.gather(1, answers[:, :1]) - final.gather(1, answers[:, 1:])
-        ).mean()
-
-    return metric
 
 
 class Timed:
@@ -226,10 +191,7 @@ def test_memory_stays_in_the_budget(model, table):
     budget = 200 * 2**20
     study = PatchStudy(model, *pairs(), budget=budget)
     study.exact([Head(0, 0)])
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = resident("VmRSS")
-    study.exact("z")
-    grown = resident("VmHWM") - before
+    grown = grown_by(lambda: study.exact("z"))
     table.add(
         "## Memory",
         "",
@@ -238,12 +200,6 @@ def test_memory_stays_in_the_budget(model, table):
         "",
     )
     assert grown < budget
-
-
-def resident(field):
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    (line,) = [line for line in lines if line.startswith(field)]
-    return 1024 * int(line.split()[1])
 
 
 def test_as_the_work_grows(table, threads):

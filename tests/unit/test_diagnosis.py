@@ -10,7 +10,7 @@ from estimate_oracles import in_double
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Head, Node, PatchStudy, demo
-from patchwidget.verify import diagnose, self_repair
+from patchwidget.verify import diagnosing, self_repair
 from patchwidget.verify.agreement import Check
 
 NODES = [
@@ -189,4 +189,4 @@ def test_wrong_nodes_are_refused(toy):
 
 def test_a_check_can_be_diagnosed_as_it_is(toy):
     check = Check(Head(0, 1), 0.5, 0.5, 0.1)
-    assert diagnose(toy._runs, check).check is check
+    assert [found.check for found in diagnosing(toy._runs, check)][-1] is check

@@ -32,6 +32,7 @@ ROOMS = (
     "rank",
     "verify",
     "paths",
+    "generality",
     "saving",
     "study",
     "patching",
