@@ -1,0 +1,137 @@
+"""What a study can be asked about circuits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from patchwidget.circuits.interactions import (
+    Interactions,
+    interaction_need,
+    interactions,
+)
+from patchwidget.circuits.parts import Member, Part, parts_of
+from patchwidget.circuits.spending import Found, Need, price, spend
+from patchwidget.exact import PatchCost, Progress, Runner
+from patchwidget.exact.bar import exhaust
+from patchwidget.nodes import Extent
+from patchwidget.pairs import TokenPairs
+from patchwidget.runs import Direction, Runs
+from patchwidget.watch import Watch
+
+Members = Iterable[Member] | Member
+
+
+class _Study(Protocol):
+    """What these questions need of a study."""
+
+    pairs: TokenPairs
+    _runs: Runs
+    _runner: Runner
+    _watch: Watch
+    _budget: int | None
+
+    @property
+    def extent(self) -> Extent: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def direction(self) -> Direction: ...
+
+    @property
+    def directions(self) -> tuple[Direction, ...]: ...
+
+    def reversed(self) -> Any: ...
+
+
+class Circuits:
+    """The part of `PatchStudy` that asks how nodes work together."""
+
+    def interactions(
+        self: _Study, nodes: Members, *, metric: str | None = None
+    ) -> Interactions:
+        """What every two of some nodes do together beyond what each does alone.
+
+        Both directions are run, since each shows half of it: see `circuits.Interactions`.
+        Single effects that are known are not run again.
+
+        Args:
+            nodes: two or more: nodes, names, or a `Writer` for a whole MLP (`"L3.mlp"`).
+            metric: one of `metrics`; None is the first.
+
+        Raises:
+            ValueError: if there are not two, one is given twice or overlaps another, or
+                the metric is not finite in a run.
+            IndexError: if the model has no such node.
+            RuntimeError: if the model changed since the study captured its runs.
+        """
+        parts = _picked(self, nodes)
+        need = interaction_need(parts, self.directions)
+        return interactions(parts, _found(self, need, metric, "interactions"))
+
+    def circuit_cost(
+        self: _Study, what: str, members: Any, **options: Any
+    ) -> PatchCost:
+        """What a question about a circuit would cost now, in all directions it needs.
+
+        Args:
+            what: `"interactions"`.
+            members: see the method of that name.
+            **options: see the method of that name.
+
+        Raises:
+            ValueError, IndexError, TypeError: see the method of that name; or if there is
+                no such question.
+        """
+        return price(_need(self, what, members, options), _runners(self))
+
+
+def circuit_steps(
+    study: _Study, what: str, members: Any, **options: Any
+) -> Iterator[Progress]:
+    """The steps of one of `QUESTIONS`: what it needs is known when they are exhausted.
+
+    Raises:
+        ValueError, IndexError, RuntimeError: see the question's own method.
+        TypeError: if the question has no such option.
+    """
+    need = _need(study, what, members, options)
+    return spend(need, _runners(study), study.direction)
+
+
+def _need(study: _Study, what: str, members: Any, options: Mapping[str, Any]) -> Need:
+    if what not in QUESTIONS:
+        raise ValueError(
+            f"unknown question {what!r}: choose one of {', '.join(QUESTIONS)}"
+        )
+    return QUESTIONS[what](study, members, **options)
+
+
+def _interactions(study: _Study, nodes: Members) -> Need:
+    return interaction_need(_picked(study, nodes), study.directions)
+
+
+QUESTIONS: Mapping[str, Callable[..., Need]] = {"interactions": _interactions}
+
+
+def _picked(study: _Study, members: Members) -> tuple[Part, ...]:
+    return parts_of(members, study.pairs, study.extent)
+
+
+def _runners(study: _Study) -> Callable[[Direction], Runner]:
+    def runner(way: Direction) -> Runner:
+        side = study if way == study.direction else study.reversed()
+        found: Runner = side._runner  # noqa: SLF001 - the study's own other half
+        return found
+
+    return runner
+
+
+def _found(study: _Study, need: Need, metric: str | None, label: str) -> Found:
+    """What a question needs, run if it was not known."""
+    runs = study._runs.reading(metric or study.metric)  # noqa: SLF001 - the same; an unknown name is refused first
+    runners = _runners(study)
+    exhaust(spend(need, runners, study.direction), label)
+    return {way: runners(way).known.of(runs.metric.name) for way in need}
