@@ -3,15 +3,22 @@
 from patchwidget.circuits.asking import QUESTIONS, Circuits, circuit_steps
 from patchwidget.circuits.interactions import FLOOR, THRESHOLD, Interactions, Side
 from patchwidget.circuits.parts import Member, Part
+from patchwidget.circuits.repair import BACKUP, NEGATIVE, Repair, Response
+from patchwidget.circuits.self_repair import SelfRepair
 
 __all__ = [
+    "BACKUP",
     "FLOOR",
+    "NEGATIVE",
     "QUESTIONS",
     "THRESHOLD",
     "Circuits",
     "Interactions",
     "Member",
     "Part",
+    "Repair",
+    "Response",
+    "SelfRepair",
     "Side",
     "circuit_steps",
 ]

@@ -11,12 +11,14 @@ from patchwidget.circuits.interactions import (
     interactions,
 )
 from patchwidget.circuits.parts import Member, Part, parts_of
+from patchwidget.circuits.repair import Repair
+from patchwidget.circuits.self_repair import SelfRepair
 from patchwidget.circuits.spending import Found, Need, price, spend
 from patchwidget.exact import PatchCost, Progress, Runner
 from patchwidget.exact.bar import exhaust
 from patchwidget.nodes import Extent
 from patchwidget.pairs import TokenPairs
-from patchwidget.runs import Direction, Runs
+from patchwidget.runs import Direction, Runs, computing
 from patchwidget.watch import Watch
 
 Members = Iterable[Member] | Member
@@ -70,6 +72,35 @@ class Circuits:
         parts = _picked(self, nodes)
         need = interaction_need(parts, self.directions)
         return interactions(parts, _found(self, need, metric, "interactions"))
+
+    def self_repair(
+        self: _Study, nodes: Members, *, metric: str | None = None
+    ) -> Repair:
+        """How every later head's direct effect changes when nodes are patched together.
+
+        Values come from where the study's do: the other prompts, or its ablation. Ask
+        where the clean run is the base (`direction="noising"`, or a `source`) for what
+        makes up for a node that is taken away.
+
+        Args:
+            nodes: one or several: nodes, names, or a `Writer` for a whole MLP.
+            metric: one of `metrics`; None is the first.
+
+        Raises:
+            ValueError: if there is none, one is given twice or overlaps another, a stream
+                is patched beside other nodes, heads' writes are normed together
+                (post-norm), the decoder does not cover the model, or the metric is not
+                finite.
+            IndexError: if the model has no such node.
+            RuntimeError: if the model changed since the study captured its runs.
+        """
+        runs = self._runs.reading(metric or self.metric)
+        parts = _picked(self, nodes)
+        self._watch.check()
+        with computing():
+            found = SelfRepair(runs, parts, self._budget)
+        exhaust(found.steps(self._watch.check), f"self-repair of {parts[0]}")
+        return found.found
 
     def circuit_cost(
         self: _Study, what: str, members: Any, **options: Any

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
+import torch
 from family_models import family_model
-from hook_oracle import Oracle
+from hook_oracle import HOOKS, Oracle, logit_diff
 from torch.testing import assert_close
-from toy_models import STYLES, random_model, random_tokens
+from toy_models import STYLES, TL_MAJOR, random_model, random_tokens
 
 from patchwidget import Head, PatchStudy, Writer
 
+STYLE_CASES = [
+    STYLES[0],
+    *(pytest.param(s, marks=pytest.mark.long) for s in STYLES[1:]),
+]
 
-@pytest.fixture(
-    scope="module",
-    params=[STYLES[0], pytest.param(STYLES[-1], marks=pytest.mark.long)],
-)
+
+@pytest.fixture(scope="module", params=STYLE_CASES)
+def deep(request):
+    return random_model(request.param, n_layers=3, n_heads=2)
+
+
+@pytest.fixture(scope="module", params=STYLE_CASES)
 def model(request):
     return random_model(request.param, n_layers=2, n_heads=2)
 
@@ -54,6 +62,128 @@ def test_interactions_in_families(family):
     assert_equals_hooks(
         family_model(family), random_tokens(2, 5, differ=(1, 3)), members
     )
+
+
+class FrozenEnd:
+    """Direct effects with the model's own final norm and unembedding, the scale held.
+
+    The norm is asked as it stands; its scale is computed here, and put back to the base
+    run's by hand: norm(x) - norm(0) is proportional to 1 / scale(x).
+    """
+
+    def __init__(self, oracle, *, centred, eps):
+        self.oracle, self.centred, self.eps = oracle, centred, eps
+        last = oracle.model.cfg.n_layers - 1
+        self.base = oracle.base[f"blocks.{last}.hook_resid_post"]
+
+    def scale(self, stream):
+        if self.centred:
+            stream = stream - stream.mean(-1, keepdim=True)
+        return (stream.pow(2).mean(-1, keepdim=True) + self.eps).sqrt()
+
+    def metric(self, change):
+        model, stream = self.oracle.model, self.base + change
+        with torch.no_grad():
+            offset = model.ln_final(torch.zeros_like(stream))
+            ratio = self.scale(stream) / self.scale(self.base)
+            normal = (model.ln_final(stream) - offset) * ratio + offset
+            return logit_diff(model.unembed(normal), self.oracle.answers)
+
+    def effect(self, change):
+        return self.metric(change) - self.metric(torch.zeros_like(self.base))
+
+    def head_write(self, cache, layer, head):
+        z = cache[f"blocks.{layer}.attn.hook_z"][:, :, head]
+        return z @ self.oracle.model.blocks[layer].attn.W_O[head].detach()
+
+
+def patched_cache(oracle, nodes):
+    """Every activation of the run with nodes patched, by hooks on the model."""
+    at = {}
+    for node in nodes:
+        at.setdefault(f"blocks.{node.layer}.{HOOKS[node.kind]}", []).append(node)
+
+    # A Bridge's hooks are known under several names, and are told one of them.
+    def put(name):
+        def edit(value, hook):
+            value = value.clone()
+            for node in at[name]:
+                index = oracle._index(node)
+                value[index] = oracle.source[name][index]
+            return value
+
+        return name, edit
+
+    model = oracle.model
+    with model.hooks(fwd_hooks=list(map(put, at))), torch.no_grad():
+        cache = model.run_with_cache(oracle.tokens)[1]
+        return {name: value.clone() for name, value in cache.items()}
+
+
+def assert_self_repair_is_right(model, tokens, members, *, centred, eps=1e-5):
+    clean, corrupted, answers = tokens
+    study = PatchStudy(model, *tokens, direction="noising")
+    oracle = Oracle(model, clean, corrupted, answers)
+    end = FrozenEnd(oracle, centred=centred, eps=eps)
+    found = study.self_repair(members)
+    patched = patched_cache(oracle, found.patch)
+    first, own = found.patch[0].layer, {(n.layer, n.head) for n in found.patch}
+    rest = patched[f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"] - end.base
+    close = {"rtol": 1e-3, "atol": 2e-5}
+    for layer, head in product(range(model.cfg.n_layers), range(model.cfg.n_heads)):
+        write = end.head_write(oracle.base, layer, head)
+        assert_close(found.before.raw[:, layer, head], -end.effect(-write), **close)
+        change = end.head_write(patched, layer, head) - write
+        if layer <= first or (layer, head) in own:
+            assert bool(found.heads.raw[:, layer, head].isnan().all())
+            continue
+        assert_close(found.heads.raw[:, layer, head], end.effect(change), **close)
+        rest = rest - change
+    for layer in range(model.cfg.n_layers):
+        name = f"blocks.{layer}.hook_mlp_out"
+        change = patched[name] - oracle.base[name]
+        if layer >= first:
+            assert_close(found.mlps[:, layer], end.effect(change), **close)
+            rest = rest - change
+    assert_close(found.own.raw, end.effect(rest), **close)
+    assert_close(found.effect.raw, oracle.together(found.patch), **close)
+    parts = found.own.raw + found.heads.raw.nansum((1, 2)) + found.mlps.nansum(1)
+    assert_close(parts + found.norm.raw, found.effect.raw, **close)
+    assert float(found.heads.raw.nan_to_num().abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize(
+    "members", ["L0H1.z", ["L0H0.q", "L1H1.v"], ["L1H0.pattern", "L0H0.z@3"]], ids=str
+)
+def test_self_repair_equals_hooks_on_the_model(deep, members):
+    tokens = random_tokens(2, 5, differ=(1, 3))
+    assert_self_repair_is_right(deep, tokens, members, centred=True)
+
+
+@pytest.mark.parametrize(("family", "eps"), [("gpt-neox", 1e-5), ("llama", 1e-6)])
+def test_self_repair_in_families(family, eps):
+    model = family_model(family)
+    eps = eps if TL_MAJOR >= 4 else model.cfg.eps
+    assert_self_repair_is_right(
+        model,
+        random_tokens(2, 5, differ=(1, 3)),
+        ["L0H3.z", "L0H1.z"],
+        centred=family != "llama",
+        eps=eps,
+    )
+
+
+def test_a_kv_head_is_its_query_heads_own():
+    study = PatchStudy(family_model("llama"), *random_tokens(2, 5, differ=(1, 3)))
+    found = study.self_repair(["L0H1.k", "L1H1.v"])
+    gaps = found.heads.raw[0].isnan()
+    assert gaps.tolist() == [[True] * 4, [False, False, True, True]]
+
+
+def test_blocks_that_norm_what_they_write_are_refused():
+    study = PatchStudy(family_model("gemma2"), *random_tokens(2, 5, differ=(1, 3)))
+    with pytest.raises(ValueError, match=r"no part of the stream is one head's own"):
+        study.self_repair("L0H1.z")
 
 
 def test_a_query_head_is_no_kv_head():
