@@ -212,7 +212,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
         Args:
             what: `"exact"`, `"joint"`, `"verify"`, `"bound"` (the last part of a
                 verification alone, on what is not verified by now), or a question of
-                `circuits`: `"interactions"`.
+                `circuits`: `"interactions"`, `"whole_story"` or `"circuit_curve"`.
             nodes: what is patched: for `"exact"` a kind or nodes, for `"joint"` several
                 sets of nodes, for a question of `circuits` its own, else kinds. What is
                 known is not run again.

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from patchwidget.circuits.curve import (
+    MIB_SHARES,
+    CircuitCurve,
+    circuit_curve,
+    curve_circuits,
+)
 from patchwidget.circuits.interactions import (
     Interactions,
     interaction_need,
     interactions,
 )
+from patchwidget.circuits.kept import Whole
+from patchwidget.circuits.order import Order, order_of
 from patchwidget.circuits.parts import Member, Part, parts_of
 from patchwidget.circuits.repair import Repair
 from patchwidget.circuits.self_repair import SelfRepair
 from patchwidget.circuits.spending import Found, Need, price, spend
+from patchwidget.circuits.universe import universe
+from patchwidget.circuits.whole_story import (
+    SUBSETS,
+    WholeStory,
+    story_circuits,
+    whole_story,
+)
 from patchwidget.exact import PatchCost, Progress, Runner
 from patchwidget.exact.bar import exhaust
 from patchwidget.nodes import Extent
@@ -102,13 +117,77 @@ class Circuits:
         exhaust(found.steps(self._watch.check), f"self-repair of {parts[0]}")
         return found.found
 
+    def whole_story(
+        self: _Study,
+        circuit: Members,
+        *,
+        among: Iterable[str] | str | None = None,
+        subsets: int = SUBSETS,
+        seed: int = 0,
+        metric: str | None = None,
+    ) -> WholeStory:
+        """How faithful, minimal and complete a circuit is, with all else patched.
+
+        In the noising direction, whichever is the study's: what lies outside gets the
+        corrupted run's values, or those of the study's ablation, such as a mean's.
+
+        Args:
+            circuit: its members: heads (or their q, k, v or patterns), MLPs (`"L3.mlp"`),
+                `"embed"`, `attn_out` or `mlp_out` at positions.
+            among: the kinds that it is cut out of, such as `("z", "mlp")`; None is those
+                of the members, all of them cut as the members are.
+            subsets: how many random parts of the circuit are taken away to see whether it
+                is complete; all parts, if there are no more.
+            seed: of their drawing.
+            metric: one of `metrics`; None is the first.
+
+        Raises:
+            ValueError: if there is no member, one is given twice or overlaps another, is
+                not of the kinds or cannot be a member; if all parts together change
+                nothing, or the metric is not finite in a run.
+            IndexError: if the model has no such node.
+            RuntimeError: if the model changed since the study captured its runs.
+        """
+        members, whole = _circuit(self, circuit, among)
+        need = whole.need(story_circuits(members, whole, subsets, seed))
+        effects = _found(self, need, metric, "the whole story")["noising"]
+        return whole_story(members, whole, effects, subsets, seed)
+
+    def circuit_curve(
+        self: _Study,
+        ranking: Order,
+        *,
+        among: Iterable[str] | str | None = None,
+        absolute: bool = False,
+        shares: Sequence[float] = MIB_SHARES,
+        metric: str | None = None,
+    ) -> CircuitCurve:
+        """Faithfulness over the size of circuits, and its areas CPR and CMD.
+
+        Args:
+            ranking: a grid, a list of grids, a `Ranking`, or members in order.
+            among: see `whole_story`.
+            absolute: whether grids rank by size (MIB's CMD) or by signed value (its CPR).
+            shares: sizes, as shares of all parts.
+            metric: one of `metrics`; None is the first.
+
+        Raises:
+            ValueError: see `whole_story`; if a grid has gaps, shares are not ascending, or
+                more parts are asked for than are ranked.
+            IndexError, RuntimeError: see `whole_story`.
+        """
+        order, whole = _ranked(self, ranking, among, absolute=absolute)
+        need = whole.need(curve_circuits(order, whole, shares))
+        effects = _found(self, need, metric, "circuit curve")["noising"]
+        return circuit_curve(order, whole, effects, shares)
+
     def circuit_cost(
         self: _Study, what: str, members: Any, **options: Any
     ) -> PatchCost:
         """What a question about a circuit would cost now, in all directions it needs.
 
         Args:
-            what: `"interactions"`.
+            what: `"interactions"`, `"whole_story"` or `"circuit_curve"`.
             members: see the method of that name.
             **options: see the method of that name.
 
@@ -144,7 +223,49 @@ def _interactions(study: _Study, nodes: Members) -> Need:
     return interaction_need(_picked(study, nodes), study.directions)
 
 
-QUESTIONS: Mapping[str, Callable[..., Need]] = {"interactions": _interactions}
+def _whole_story(
+    study: _Study,
+    circuit: Members,
+    *,
+    among: Iterable[str] | str | None = None,
+    subsets: int = SUBSETS,
+    seed: int = 0,
+) -> Need:
+    members, whole = _circuit(study, circuit, among)
+    return whole.need(story_circuits(members, whole, subsets, seed))
+
+
+def _circuit_curve(
+    study: _Study,
+    ranking: Order,
+    *,
+    among: Iterable[str] | str | None = None,
+    absolute: bool = False,
+    shares: Sequence[float] = MIB_SHARES,
+) -> Need:
+    order, whole = _ranked(study, ranking, among, absolute=absolute)
+    return whole.need(curve_circuits(order, whole, shares))
+
+
+QUESTIONS: Mapping[str, Callable[..., Need]] = {
+    "interactions": _interactions,
+    "whole_story": _whole_story,
+    "circuit_curve": _circuit_curve,
+}
+
+
+def _circuit(
+    study: _Study, circuit: Members, among: Iterable[str] | str | None
+) -> tuple[tuple[Part, ...], Whole]:
+    members = _picked(study, circuit)
+    return members, Whole(universe(members, among, study.extent))
+
+
+def _ranked(
+    study: _Study, ranking: Order, among: Iterable[str] | str | None, *, absolute: bool
+) -> tuple[tuple[Part, ...], Whole]:
+    order = order_of(ranking, study.pairs, study.extent, absolute=absolute)
+    return order, Whole(universe(order, among, study.extent))
 
 
 def _picked(study: _Study, members: Members) -> tuple[Part, ...]:

@@ -186,6 +186,86 @@ def test_blocks_that_norm_what_they_write_are_refused():
         study.self_repair("L0H1.z")
 
 
+def outside(study, inside, kinds):
+    """Every node of some kinds, and all MLPs, that is not of a circuit."""
+    extent = study.extent
+    every = [node for kind in kinds for node in extent.nodes(kind)]
+    return [node for node in every if str(node) not in inside]
+
+
+def assert_story_is_right(model, tokens, circuit, kinds, among):
+    """Faithfulness, minimality and completeness by hooks, run by run."""
+    clean, corrupted, answers = tokens
+    study = PatchStudy(model, *tokens)
+    oracle = Oracle(model, clean, corrupted, answers)
+    found = study.whole_story(circuit, among=among, subsets=2)
+    nodes = {part.name: part.nodes for part in found.members}
+    inside = {str(node) for held in nodes.values() for node in held}
+    rest = outside(study, inside, kinds)
+    all_raw = oracle.together([*rest, *(n for held in nodes.values() for n in held)])
+    assert_close(found.all.raw, all_raw)
+
+    def kept(patched):
+        raw = oracle.together(patched) if patched else torch.zeros(len(all_raw))
+        return 1 - raw.mean() / all_raw.mean()
+
+    close = {"rtol": 1e-3, "atol": 1e-3}
+    assert_close(found.per_pair.mean(), kept(rest), **close)
+    for name, drop in found.minimality.items():
+        expected = kept(rest) - kept([*rest, *nodes[name]])
+        assert_close(torch.tensor(drop), expected, **close)
+    for one in found.subsets:
+        removed = [node for part in one.removed for node in part.nodes]
+        assert_close(one.circuit.mean(), kept([*rest, *removed]), **close)
+        assert_close(one.model.mean(), kept(removed), **close)
+
+
+HEADS = ["L0H1.z", "L1H0.z", "L1H1.z"]
+
+
+def test_a_circuit_of_heads_equals_hooks_on_the_model(model):
+    tokens = random_tokens(3, 5, differ=(1, 3))
+    assert_story_is_right(model, tokens, HEADS[:2], ["z"], None)
+    whole = [*HEADS[:2], "L1.mlp"]
+    assert_story_is_right(model, tokens, whole, ["z", "mlp_out"], None)
+
+
+@pytest.mark.parametrize("family", ["gpt-neox", "llama"])
+def test_circuits_in_families(family):
+    model, tokens = family_model(family), random_tokens(2, 5, differ=(1, 3))
+    assert_story_is_right(model, tokens, HEADS, ["z", "mlp_out"], ["z", "mlp"])
+    inside = ["L0H1.k", "L1H0.v", "L1H3.q"]
+    assert_story_is_right(model, tokens, inside, ["k", "v", "q"], None)
+
+
+def test_a_curve_equals_hooks_on_the_model(model):
+    tokens = clean, corrupted, answers = random_tokens(3, 5, differ=(1, 3))
+    study = PatchStudy(model, *tokens)
+    oracle = Oracle(model, clean, corrupted, answers)
+    curve = study.circuit_curve(study.estimate("z"), absolute=True)
+    nodes = [part.nodes[0] for part in curve.order]
+    all_raw = oracle.together(nodes).mean()
+    for size, value in zip(curve.sizes, curve.values, strict=True):
+        left = nodes[size:]
+        raw = oracle.together(left).mean() if left else 0
+        assert_close(value, 1 - raw / all_raw, rtol=1e-3, atol=1e-3)
+
+
+def test_all_positions_but_a_few(model):
+    """Hundreds of nodes in one run."""
+    tokens = clean, corrupted, answers = random_tokens(2, 9, differ=(1, 3))
+    study = PatchStudy(model, *tokens, direction="noising")
+    oracle = Oracle(model, clean, corrupted, answers)
+    nodes = [
+        node
+        for kind in ("z", "q", "k", "v")
+        for node in study.extent.nodes(kind, "pos")
+        if node.pos != 3
+    ] + [node for node in study.extent.nodes("mlp_out") if node.pos != 4]
+    assert len(nodes) > 130
+    assert_close(study.joint(nodes).effect.raw, oracle.together(nodes))
+
+
 def test_a_query_head_is_no_kv_head():
     study = PatchStudy(family_model("llama"), *random_tokens(2, 5, differ=(1, 3)))
     with pytest.raises(IndexError, match="Query head 3 is served by KV head 1"):
