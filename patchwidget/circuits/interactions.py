@@ -27,7 +27,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from patchwidget.circuits.parts import Member, Part
+from patchwidget.circuits.parts import Member, Part, place_of
 from patchwidget.circuits.spending import Found, Need
 from patchwidget.effects import Effect
 from patchwidget.exact import Patch, together
@@ -129,12 +129,12 @@ class Interactions:
 
     Example:
         >>> from patchwidget import PatchStudy, demo
-        >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
-        >>> found = study.interactions(["L0H0.q", "L2H0.v", "L2H1.v"])
+        >>> study = PatchStudy(demo.gate_model("or"), demo.gate_pairs())
+        >>> found = study.interactions(["L0H0", "L0H1"])
         >>> found["noising"].values.shape
-        torch.Size([3, 3])
-        >>> found.reading("L0H0.q", "L2H1.v").split()[0]
-        'OR-like'
+        torch.Size([2, 2])
+        >>> found.reading("L0H0", "L0H1")
+        'OR-like (denoising -0.82, noising +0.82)'
     """
 
     parts: tuple[Part, ...]
@@ -158,7 +158,7 @@ class Interactions:
         Raises:
             KeyError: if one of them is not among the nodes.
         """
-        cell = self._place(a), self._place(b)
+        cell = place_of(a, self.parts), place_of(b, self.parts)
         words: dict[Direction, str] = {
             way: side.reading(*cell) for way, side in self.sides.items()
         }
@@ -170,13 +170,6 @@ class Interactions:
             numbers = ", ".join(f"{way} {value}" for way, value in told.items())
             return f"{word} ({numbers})"
         return ", ".join(f"{words[way]} in {way} ({told[way]})" for way in words)
-
-    def _place(self, member: Member) -> int:
-        name = str(member)
-        for number, part in enumerate(self.parts):
-            if part.name == name:
-                return number
-        raise KeyError(f"{name!r} is not among {', '.join(map(str, self.parts))}")
 
     def __repr__(self) -> str:
         pairs = combinations(self.parts, 2)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from patchwidget.nodes import Extent, Node, nodes_of
+from patchwidget.nodes import Extent, Node, is_node_name, nodes_of
 from patchwidget.pairs import TokenPairs
 from patchwidget.paths import Writer
 
@@ -90,6 +90,21 @@ def parts_of(
         )
     _refuse_overlap(parts)
     return parts
+
+
+def place_of(member: Member, parts: Sequence[Part]) -> int:
+    """Where a member is among some parts, by itself or its name.
+
+    Raises:
+        KeyError: if it is none of them.
+    """
+    names = [part.name for part in parts]
+    wanted = str(member)
+    if wanted not in names and is_node_name(wanted) and not _names_writer(wanted):
+        wanted = str(Node.parse(wanted)) if "@" not in wanted else wanted
+    if wanted not in names:
+        raise KeyError(f"{member} is not among {', '.join(names)}")
+    return names.index(wanted)
 
 
 def _part(member: Member, pairs: TokenPairs, extent: Extent) -> Part:

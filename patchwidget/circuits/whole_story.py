@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from patchwidget.circuits.kept import Kept, Whole
-from patchwidget.circuits.parts import Member, Part
+from patchwidget.circuits.parts import Member, Part, place_of
 from patchwidget.effects import Effect
 from patchwidget.exact import Patch
 
@@ -74,7 +74,7 @@ class WholeStory:
         >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
         >>> heads = ["L0H0", "L1H0", "L2H0", "L2H1", "L3H1", "L4H0", "L4H1"]
         >>> found = study.whole_story(heads, subsets=3)
-        >>> found.faithfulness > 0.8, found.minimality["L2H1"] > 0.1
+        >>> found.faithfulness > 0.8, found.minimality["L2H1.z"] > 0.1
         (True, True)
     """
 
@@ -121,10 +121,7 @@ class WholeStory:
         Raises:
             KeyError: if it is no member.
         """
-        names = [part.name for part in self.members]
-        if str(member) not in names:
-            raise KeyError(f"{member} is not among {', '.join(names)}")
-        return self.per_pair - self.without[:, names.index(str(member))]
+        return self.per_pair - self.without[:, place_of(member, self.members)]
 
     def __repr__(self) -> str:
         drops = sorted(self.minimality.items(), key=lambda one: one[1])

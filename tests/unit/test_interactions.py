@@ -20,7 +20,7 @@ from built_models import (
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
-from patchwidget import Head, Node, PatchStudy, Reader
+from patchwidget import Head, Node, PatchStudy, Reader, demo
 from patchwidget.circuits import THRESHOLD
 
 FIRST, SECOND = "L0H0.z", "L0H2.z"
@@ -46,8 +46,15 @@ def test_a_known_circuit_is_read_in_both_directions(word, direction):
         assert side.reading(0, 1) == word
         assert bool(side.values.diagonal().isnan().all())
     assert found.reading(FIRST, SECOND).startswith(f"{word} (")
-    assert found.reading(Head(0, 2), Head(0, 0)).startswith(f"{word} (")
+    assert found.reading(Head(0, 2), "0.0").startswith(f"{word} (")
     assert repr(found).startswith(f"{FIRST} and {SECOND}: {word} (")
+
+
+@pytest.mark.parametrize(("gate", "word"), [("or", "OR-like"), ("and", "AND-like")])
+def test_the_gates_that_come_with_the_package(gate, word):
+    study = PatchStudy(demo.gate_model(gate), demo.gate_pairs())
+    found = study.interactions(["L0H0.z", "L0H1.z"])
+    assert found.reading("L0H0.z", "L0H1.z").startswith(f"{word} (")
 
 
 def test_a_head_that_does_nothing_is_said_to_do_nothing():
@@ -165,7 +172,7 @@ def test_nodes_that_are_not_there(model):
         study.interactions([Reader("q", 1, 0), "L0H1.q"])
     with pytest.raises(TypeError, match="'seed'"):
         study.steps("interactions", ["L0H1.z", "L0H1.q"], seed=1)
-    with pytest.raises(KeyError, match="not among L0H1"):
+    with pytest.raises(KeyError, match="is not among L0H1"):
         study.interactions(["L0H1.z", "L0H0.z"]).reading("L0H1.z", "L1H0.z")
 
 
