@@ -59,6 +59,8 @@ class End:
             # A metric that reads other positions than it did so far.
             values = self._values(changes, None)
         differs = changes.flatten(2).any(-1)
+        if values.shape[1] == 1:  # only the mean over the pairs is known
+            differs = differs.any(1, keepdim=True)
         # Rounding depends on how many rows are multiplied at once.
         return torch.where(differs, values - self.runs.scale.base, 0)
 

@@ -135,6 +135,21 @@ def test_a_metric_of_ones_own_reads_where_it_likes(random):
     assert_close(tight.self_repair("L0H1.z").heads.raw, found.heads.raw, equal_nan=True)
 
 
+def test_a_metric_of_which_only_the_mean_is_known(random):
+    model, (clean, corrupted, answers) = random
+
+    def mean(logits):
+        right, wrong = logits[:, -1].gather(1, answers).unbind(1)
+        return (right - wrong).mean()
+
+    ours = PatchStudy(model, clean, corrupted, answers).self_repair("L0H1.z")
+    found = PatchStudy(model, clean, corrupted, metric=mean).self_repair("L0H1.z")
+    assert found.heads.raw.shape == (1, 2, 2)
+    mean_of_ours = ours.heads.raw.mean(0, keepdim=True)
+    assert_close(found.heads.raw, mean_of_ours, equal_nan=True)
+    assert_close(found.own.raw, ours.own.raw.mean(0, keepdim=True))
+
+
 def test_no_change_is_exactly_none(random):
     model, (clean, corrupted, answers) = random
     found = PatchStudy(model, clean, corrupted, answers).self_repair("L0H1.z@0")

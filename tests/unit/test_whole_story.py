@@ -13,10 +13,11 @@ from built_models import (
     built_pairs,
     either_suffices,
 )
+from through_hooks import by_hooks
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
-from patchwidget import Grid, Head, PatchStudy, Writer, sources
+from patchwidget import Grid, Head, PatchStudy, PatchWidget, Writer, sources
 from patchwidget.circuits import MIB_SHARES
 from patchwidget.rank import Ranking
 
@@ -197,6 +198,52 @@ def test_a_circuit_of_all_parts_is_the_model(random):
     found = random.whole_story(list(random.extent.nodes("z")), subsets=0)
     assert found.faithfulness == pytest.approx(1)
     assert found.complement == pytest.approx(0, abs=1e-6)
+
+
+def test_the_models_own_hooks_do_as_well(random):
+    tokens = random_tokens(3, 5, differ=(1, 3))
+    slow, members = by_hooks(random.model, *tokens), ["L0H1", "L1H0"]
+    assert slow.notice is not None
+    asked = {"among": ["z", "mlp"], "subsets": 1}
+    fast, other = (
+        random.whole_story(members, **asked),
+        slow.whole_story(members, **asked),
+    )
+    gap = float(fast.all.raw.mean())
+    assert_close(other.per_pair * gap, fast.per_pair * gap)
+    assert_close(other.without * gap, fast.without * gap)
+    both, same = random.interactions(members), slow.interactions(members)
+    assert_close(same["noising"].raw, both["noising"].raw, equal_nan=True)
+
+
+def test_a_small_budget_gives_the_same(random):
+    tokens = random_tokens(3, 5, differ=(1, 3))
+    tight = PatchStudy(random.model, *tokens, budget=20_000)
+    members = ["L0H1", "L1H0"]
+    cut, whole = tight.whole_story(members), random.whole_story(members)
+    assert_close(cut.all.raw, whole.all.raw)
+    # In the metric's units: shares are of a small difference here.
+    gap = float(whole.all.raw.mean())
+    assert_close(cut.per_pair * gap, whole.per_pair * gap)
+    assert_close(cut.without * gap, whole.without * gap)
+
+
+def test_what_was_run_is_kept_with_the_study(random, tmp_path):
+    study = PatchStudy(random.model, *random_tokens(3, 5, differ=(1, 3)))
+    members = ["L0H1", "L1H0"]
+    found = study.whole_story(members)
+    study.save(tmp_path / "story.patchwidget")
+    again = PatchStudy.load(tmp_path / "story.patchwidget", model=random.model)
+    assert again.circuit_cost("whole_story", members).patches == 0
+    assert_close(again.whole_story(members).per_pair, found.per_pair)
+
+
+def test_a_widget_runs_the_steps(random, recorded):
+    study = PatchStudy(random.model, *random_tokens(3, 5, differ=(1, 3)))
+    widget = PatchWidget(study)
+    widget.run("whole_story", ["L0H1", "L1H0"], subsets=2)
+    assert study.circuit_cost("whole_story", ["L0H1", "L1H0"], subsets=2).patches == 0
+    widget.close()
 
 
 BAD = {
