@@ -84,7 +84,8 @@ def _gap(every: Effect) -> float:
     )
     if gap == 0 or still:
         raise ValueError(
-            "patching all parts together does not change the metric: there is nothing "
-            "that a circuit could keep. Take other prompts, or add kinds to among"
+            "patching all parts together changes the metric by no more than rounding: "
+            "there is nothing that a circuit could keep. Take other prompts, or add kinds "
+            "to among"
         )
     return gap

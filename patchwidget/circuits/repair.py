@@ -106,17 +106,17 @@ class Repair:
         Args:
             k: how many at most.
         """
-        moved, before = self.heads.raw.mean(0), self.before.raw.mean(0)
-        found = [
-            Response(
-                node,
-                change,
-                float(before[node.cell]),
-                _role(float(before[node.cell]), float(moved[node.cell])),
-            )
-            for node, change in self.heads.top(moved.numel())
-            if float(moved[node.cell]) * self.damage < -COUNTS * self.damage**2
-        ]
+        shown, moved, before = (
+            values.mean(0)
+            for values in (self.heads.shown, self.heads.raw, self.before.raw)
+        )
+        found = []
+        for node in self.heads.nodes():
+            change, size = float(shown[node.cell]), float(moved[node.cell])
+            if size * self.damage < -COUNTS * self.damage**2:
+                was = float(before[node.cell])
+                found.append(Response(node, change, was, _role(was, size)))
+        found.sort(key=lambda one: -abs(one.change))
         return found[: max(k, 0)]
 
     def __repr__(self) -> str:

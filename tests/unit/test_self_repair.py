@@ -119,6 +119,17 @@ def random():
     return model, random_tokens(2, 5, differ=(1, 3))
 
 
+def test_the_parts_add_up_to_the_effect():
+    """Exactly, for a logit difference: here to the rounding of float64."""
+    model = random_model(STYLES[0], n_layers=3, n_heads=2).to(torch.float64)
+    study = PatchStudy(model, *random_tokens(2, 5, differ=(1, 3)), direction="noising")
+    found = study.self_repair(["L0H1.q", "L1.mlp", "L1H0.z@3"])
+    parts = found.own.raw + found.heads.raw.nansum((1, 2)) + found.mlps.nansum(1)
+    assert_close(parts + found.norm.raw, found.effect.raw, rtol=0, atol=1e-13)
+    assert float(found.norm.raw.abs().min()) > 1e-3
+    assert_close(study.joint(found.patch).effect.raw, found.effect.raw)
+
+
 def test_a_metric_of_ones_own_reads_where_it_likes(random):
     model, (clean, corrupted, answers) = random
 
@@ -148,6 +159,15 @@ def test_a_metric_of_which_only_the_mean_is_known(random):
     mean_of_ours = ours.heads.raw.mean(0, keepdim=True)
     assert_close(found.heads.raw, mean_of_ours, equal_nan=True)
     assert_close(found.own.raw, ours.own.raw.mean(0, keepdim=True))
+
+
+def test_where_both_runs_have_one_metric_changes_are_raw(random):
+    """As for effects: there is nothing of which they could be a fraction."""
+    model, (clean, corrupted, _) = random
+    answers = torch.tensor([[7, 7]] * len(clean))
+    found = PatchStudy(model, clean, corrupted, answers).self_repair("L0H1.z")
+    assert "own direct effect +0.0000" in repr(found)
+    assert found.against() == []
 
 
 def test_no_change_is_exactly_none(random):
