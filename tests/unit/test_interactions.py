@@ -77,6 +77,22 @@ def test_one_after_the_other_is_no_or():
     )
 
 
+def test_mirrored_prompts_cannot_tell_and_from_or(model):
+    clean, corrupted, answers = random_tokens(2, 5, differ=(1, 3))
+    study = PatchStudy(
+        model,
+        torch.cat([clean, corrupted]),
+        torch.cat([corrupted, clean]),
+        torch.cat([answers, answers.flip(1)]),
+    )
+    found = study.interactions(["L0H0.z", "L1H1.z"])
+    there, back = found["denoising"], found["noising"]
+    assert_close(there.values, back.values, equal_nan=True)
+    words = {there.reading(0, 1), back.reading(0, 1)}
+    assert words != {"AND-like"}
+    assert words != {"OR-like"}
+
+
 def test_an_ablation_has_one_direction():
     study = PatchStudy(either_suffices(), built_pairs(), source="zero")
     found = study.interactions([FIRST, SECOND])
