@@ -1,6 +1,6 @@
 # Every target does its own set-up: on a fresh clone, `make demo` or `make test` is all.
 #
-#   make demo          JupyterLab on examples/quickstart.ipynb (when_estimates_lie.ipynb is beside it)
+#   make demo          JupyterLab on examples/quickstart.ipynb (the other examples are beside it)
 #   make test          everything but the long tests
 #   make test-long     the long tests, and every supported kernel
 #   make lab           JupyterLab on the checkout

@@ -155,9 +155,17 @@ class Extent:
                 continue
             size = self.size(axis, node.kind)
             if not 0 <= value < size:
-                what = "KV head" if axis == "head" and node.kind in "kv" else axis
+                is_kv = axis == "head" and node.kind in ("k", "v")
+                what = "KV head" if is_kv else axis
+                group = self.n_heads // self.n_kv_heads
+                served = is_kv and 0 <= value < self.n_heads
                 raise IndexError(
                     f"{node}: there is no {what} {value}, only 0 to {size - 1}"
+                    + (
+                        f". Query head {value} is served by KV head {value // group}"
+                        if served
+                        else ""
+                    )
                 )
 
 

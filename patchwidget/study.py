@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from patchwidget.attention import Attention, attention
+from patchwidget.circuits import QUESTIONS, Circuits, circuit_steps
 from patchwidget.decoder import model_class
 from patchwidget.effects import Effects, Joint
 from patchwidget.engines import captured, refuse_dropout, refuse_split
@@ -34,7 +35,7 @@ from patchwidget.verify import Verifying, loop_of
 from patchwidget.watch import Watch
 
 
-class PatchStudy(Estimating, Tracing, Verifying, Generalising, Saving):
+class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving):
     """Activation patching of one model on pairs of prompts.
 
     Args:
@@ -209,14 +210,16 @@ class PatchStudy(Estimating, Tracing, Verifying, Generalising, Saving):
         """The steps of a long computation, to be exhausted or closed at any time.
 
         Args:
-            what: `"exact"`, `"joint"`, `"verify"`, or `"bound"`: the last part of a
-                verification alone, on what is not verified by now.
+            what: `"exact"`, `"joint"`, `"verify"`, `"bound"` (the last part of a
+                verification alone, on what is not verified by now), or a question of
+                `circuits`: `"interactions"`, `"whole_story"` or `"circuit_curve"`.
             nodes: what is patched: for `"exact"` a kind or nodes, for `"joint"` several
-                sets of nodes, else kinds. What is known is not run again.
+                sets of nodes, for a question of `circuits` its own, else kinds. What is
+                known is not run again.
             method: see `verify`, whose steps carry its `report` so far.
             by: see `exact`.
             window: see `exact`.
-            **plan: see `verify`.
+            **plan: see `verify`; or the options of the question.
 
         Raises:
             RuntimeError: if the model's weights or hooks changed since the study
@@ -229,13 +232,15 @@ class PatchStudy(Estimating, Tracing, Verifying, Generalising, Saving):
             return loop_of(self, nodes, method, by=by, **plan).steps()
         if what == "bound":
             return loop_of(self, nodes, method, by=by, **plan).bounding()
+        if what in QUESTIONS:
+            return circuit_steps(self, what, nodes, **plan)
         if plan:
             raise TypeError(f"{what!r} takes no {', '.join(plan)}: 'verify' does")
         if what == "exact":
             return self._runner.steps(self._patches(nodes, by, window))
         if what == "joint":
             return self._runner.steps([self._set(one) for one in nodes])
-        known = "exact, joint, verify, bound"
+        known = ", ".join(("exact", "joint", "verify", "bound", *QUESTIONS))
         raise ValueError(f"unknown computation {what!r}: choose one of {known}")
 
     def _set(self, nodes: Nodes) -> Patch:

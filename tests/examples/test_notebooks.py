@@ -9,7 +9,8 @@ NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
 
 def test_there_are_examples():
-    assert {"quickstart", "when_estimates_lie"} <= {path.stem for path in NOTEBOOKS}
+    names = {"quickstart", "when_estimates_lie", "from_heads_to_circuit"}
+    assert names <= {path.stem for path in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -19,7 +20,7 @@ def test_nothing_that_a_run_leaves_is_committed(path):
     assert all(cell["execution_count"] is None for cell in code)
 
 
-# The other one is run by the tests of what it says.
+# The others are run by the tests of what it says.
 def test_the_quickstart_runs():
     widget = run(EXAMPLES / "quickstart.ipynb")["widget"]
     assert len(widget.selection) == 2

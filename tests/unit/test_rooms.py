@@ -32,6 +32,7 @@ ROOMS = (
     "rank",
     "verify",
     "paths",
+    "circuits",
     "generality",
     "saving",
     "study",

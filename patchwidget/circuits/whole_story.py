@@ -1,0 +1,204 @@
+"""Is a circuit the whole story? Faithfulness, minimality, completeness.
+
+The three criteria are those of Wang et al. (arXiv 2211.00593, section 4):
+
+- *faithful*: the circuit alone does what the model does;
+- *minimal*: each member is needed. They remove a member together with others chosen by
+  hand; here it is removed alone, so that two members of which either suffices both look
+  needless: their interaction says so;
+- *complete*: nothing outside does the same work. Then any part K of the circuit is missed
+  in the whole model as it is missed in the circuit: |f(C without K) - f(M without K)| is
+  small for every K. Looked at are the circuit itself, which leaves the complement alone
+  with the model, and random parts of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from patchwidget.circuits.kept import Kept, Whole
+from patchwidget.circuits.parts import Member, Part, place_of
+from patchwidget.effects import Effect
+from patchwidget.exact import Patch
+
+SUBSETS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Incompleteness:
+    """What happens when a part of a circuit is taken away.
+
+    Attributes:
+        removed: the part K.
+        circuit: faithfulness of the circuit without it, f(C without K), `[B]`.
+        model: of the whole model without it, f(M without K), `[B]`.
+    """
+
+    removed: tuple[Part, ...]
+    circuit: Tensor
+    model: Tensor
+
+    @property
+    def value(self) -> float:
+        """|f(C without K) - f(M without K)|, of means over the pairs."""
+        return abs(float((self.circuit - self.model).mean()))
+
+    def __repr__(self) -> str:
+        names = ", ".join(map(str, self.removed))
+        left = f"{float(self.circuit.mean()):.3f} left of the circuit"
+        return f"without {names}: {left}, {float(self.model.mean()):.3f} of the model"
+
+
+@dataclass(frozen=True, eq=False)
+class WholeStory:
+    """How faithful, minimal and complete a circuit is.
+
+    Attributes:
+        members: of the circuit.
+        n_parts: of how many parts, members among them, it was cut out of.
+        per_pair: faithfulness on each pair `[B]`; their mean is `faithfulness`.
+        without: faithfulness without each member, `[B, n]`.
+        complement: what the whole model keeps without the circuit, `[B]`.
+        subsets: the circuit itself, and parts of it, taken away.
+        all: the effect of patching all parts together: the work of which all else here
+            are shares.
+
+    Example:
+        >>> from patchwidget import PatchStudy, demo
+        >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
+        >>> heads = ["L0H0", "L1H0", "L2H0", "L2H1", "L3H1", "L4H0", "L4H1"]
+        >>> found = study.whole_story(heads, subsets=3)
+        >>> found.faithfulness > 0.8, found.minimality["L2H1.z"] > 0.1
+        (True, True)
+    """
+
+    members: tuple[Part, ...]
+    n_parts: int
+    per_pair: Tensor
+    without: Tensor
+    subsets: tuple[Incompleteness, ...]
+    all: Effect
+
+    @property
+    def faithfulness(self) -> float:
+        """Share of the work that is kept when all else is patched; see `circuits.kept`."""
+        return float(self.per_pair.mean())
+
+    @property
+    def minimality(self) -> dict[str, float]:
+        """How much faithfulness drops when each member is patched too, by its name."""
+        drops = (self.per_pair[:, None] - self.without).mean(0).tolist()
+        return {part.name: drop for part, drop in zip(self.members, drops, strict=True)}
+
+    @property
+    def complement(self) -> float:
+        """What the whole model keeps of the work without the circuit.
+
+        0 if nothing outside does it. The circuit's own share and this one do not add up
+        to 1 where nodes interact.
+        """
+        return float(self.subsets[0].model.mean())
+
+    @property
+    def incompleteness(self) -> float:
+        """The largest |f(C without K) - f(M without K)| of those looked at."""
+        return self.worst.value
+
+    @property
+    def worst(self) -> Incompleteness:
+        """The part K of the circuit for which the two differ most."""
+        return max(self.subsets, key=lambda one: one.value)
+
+    def drop(self, member: Member) -> Tensor:
+        """Drop of faithfulness on each pair without one member, `[B]`.
+
+        Raises:
+            KeyError: if it is no member.
+        """
+        return self.per_pair - self.without[:, place_of(member, self.members)]
+
+    def __repr__(self) -> str:
+        drops = sorted(self.minimality.items(), key=lambda one: one[1])
+        least = ", ".join(f"{name} {drop:+.3f}" for name, drop in drops[:3])
+        return (
+            f"{len(self.members)} of {self.n_parts} parts keep {self.faithfulness:.3f} of "
+            f"the work; the rest alone keeps {self.complement:.3f}\n"
+            f"least needed: {least}\n"
+            f"least complete {self.worst}"
+        )
+
+
+def story_circuits(
+    members: Sequence[Part], whole: Whole, subsets: int, seed: int
+) -> list[list[Part]]:
+    """The circuits that the three criteria look at.
+
+    Raises:
+        ValueError: if `subsets` is negative or no number.
+    """
+    found = [list(members), *(_less(members, [member]) for member in members)]
+    for removed in _removals(members, subsets, seed):
+        found += [_less(members, removed), _less(whole.parts, removed)]
+    return found
+
+
+def whole_story(
+    members: tuple[Part, ...],
+    whole: Whole,
+    effects: Mapping[Patch, Effect],
+    subsets: int,
+    seed: int,
+) -> WholeStory:
+    """The three criteria, from the runs of `story_circuits`.
+
+    Raises:
+        ValueError: if all parts together change nothing.
+    """
+    kept = Kept(whole, effects)
+    missed = [
+        Incompleteness(
+            removed,
+            kept.of(_less(members, removed)),
+            kept.of(_less(whole.parts, removed)),
+        )
+        for removed in _removals(members, subsets, seed)
+    ]
+    without = [kept.of(_less(members, [member])) for member in members]
+    return WholeStory(
+        members,
+        len(whole.parts),
+        kept.of(members),
+        torch.stack(without, 1),
+        tuple(missed),
+        kept.all,
+    )
+
+
+def _less(parts: Sequence[Part], removed: Sequence[Part]) -> list[Part]:
+    gone = set(removed)
+    return [part for part in parts if part not in gone]
+
+
+def _removals(
+    members: Sequence[Part], subsets: int, seed: int
+) -> list[tuple[Part, ...]]:
+    """The circuit itself, and so many random parts of it; all parts if there are few."""
+    if isinstance(subsets, bool) or not isinstance(subsets, int) or subsets < 0:
+        raise ValueError(f"subsets is a number of parts from 0 on, got {subsets!r}")
+    every, n = tuple(members), len(members)
+    if n <= subsets and 2**n - 2 <= subsets:
+        smaller = (combinations(every, size) for size in range(1, n))
+        return [every, *(part for parts in smaller for part in parts)]
+    generator = random.Random(seed)  # noqa: S311 - which parts are looked at is no secret
+    drawn: dict[tuple[Part, ...], None] = {}
+    while len(drawn) < subsets:
+        part = tuple(one for one in every if generator.random() < 0.5)
+        if part and len(part) < n:
+            drawn[part] = None
+    return [every, *drawn]
