@@ -6,14 +6,14 @@ import { createLook, nextChosen } from "../state/look";
 import { patternBytes } from "../state/pattern";
 import type { Study } from "../state/study";
 import { shownPair } from "../state/tokens";
-import { attentionControls } from "./attention_controls";
-import { attentionReadout } from "./attention_readout";
+import { attentionControls } from "./aspects";
 import { circuitsvisFrame } from "./circuitsvis";
 import { createHeads, type HeadsView } from "./heads";
 import { largeHead } from "./large";
 import { tokenStrip } from "./strip";
 import { thumbnails } from "./thumbnails";
 import type { MakeView } from "./view";
+import { attentionReadout } from "./weights";
 import { counted } from "./words";
 
 /** Narrower, the read-out may take a second line, whose room is kept free. */

@@ -7,11 +7,7 @@ import { type Box, isInside, nearest, type Point } from "../draw/hits";
 import { signed, unsigned } from "../draw/number";
 import { type SquareScale, squareScale } from "../draw/scale";
 import { paintScatter, RUG_ROOM, type ScatterPainting } from "../draw/scatter";
-import {
-  drawScatterAxes,
-  type ScatterTitles,
-  scatterMargins,
-} from "../draw/scatter_axes";
+import { drawScatterAxes, type ScatterTitles, scatterMargins } from "../draw/square";
 import type { FocusNode } from "../state/focus";
 import { formatNode } from "../state/node";
 import { nodePlace } from "../state/place";

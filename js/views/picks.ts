@@ -9,7 +9,7 @@ import { type Node as GraphNode, parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
 import { estimateOf, type Verified } from "../state/results";
 import { pick } from "../state/selection";
-import { pickTools } from "./pick_tools";
+import { pickTools } from "./pickbar";
 import type { MakeView, View } from "./view";
 
 export const picksView: MakeView = (view) => {

@@ -17,7 +17,7 @@ import {
   sortRows,
 } from "../state/ranking";
 import { kindSelect } from "./kinds";
-import { createRows, type RowsState } from "./ranking_rows";
+import { createRows, type RowsState } from "./table";
 import type { MakeView, View } from "./view";
 import { whyPanel } from "./why";
 import { counted } from "./words";

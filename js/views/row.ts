@@ -9,7 +9,7 @@ import { button, el, keyed, react } from "../draw/dom";
 import { formatNode, HEAD_KINDS, type Node, parseNode } from "../state/node";
 import { lastHead, rowNodes } from "../state/rows";
 import { fold, isOpen } from "./foldable";
-import { makeStrip, type Strip, stripPlot, stripTitle } from "./row_strip";
+import { makeStrip, type Strip, stripPlot, stripTitle } from "./positions";
 import { drawBar } from "./scale";
 import type { View } from "./view";
 import { methodLabel } from "./words";

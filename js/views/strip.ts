@@ -10,7 +10,7 @@ import { type Direction, profile, type Run } from "../state/pattern";
 import { positionName } from "../state/tokens";
 import { revealing } from "../state/viewport";
 import { type HeadsView, RUN_TITLES, scaleOfRun } from "./heads";
-import { createTokens, type Tokens } from "./strip_tokens";
+import { createTokens, type Tokens } from "./tokens";
 
 /** Steps of colour: a pointer that moves on changes only tokens whose step changes. */
 const STEPS = 40;

@@ -14,7 +14,7 @@ import { nodePlace } from "../state/place";
 import type { RankingRow } from "../state/ranking";
 import { type PickMode, pick } from "../state/selection";
 import { isAdding, keepAddingClick } from "./drag";
-import { createRow } from "./ranking_row";
+import { createRow } from "./ranked";
 import { ROOM_FOR_TWO, type View } from "./view";
 
 export interface RowsState {
