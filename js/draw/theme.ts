@@ -6,6 +6,7 @@
  */
 
 import { signal as makeSignal, type ReadonlySignal } from "@preact/signals-core";
+import { onAbort } from "../host/life";
 import { makePalette, type Palette } from "./colour";
 
 export interface Theme {
@@ -35,7 +36,7 @@ export function watchTheme(
   for (const host of [documentElement, body]) {
     observer.observe(host, { attributes: true });
   }
-  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  onAbort(signal, () => observer.disconnect());
   const preference = matchMedia("(prefers-color-scheme: dark)");
   preference.addEventListener("change", refresh, { signal });
   watchDensity(refresh, signal);

@@ -2,6 +2,7 @@
 
 import type { AnyModel } from "@anywidget/types";
 import type { Host, MessageListener, Trait } from "./host";
+import { onAbort } from "./life";
 
 export function anywidgetHost(model: AnyModel): Host {
   return {
@@ -28,7 +29,7 @@ function listen(
   const event = `change:${trait}` as const;
   model.on(event, handler);
   // Without the callback, marimo's `off` would remove everybody's listeners.
-  signal.addEventListener("abort", () => model.off(event, handler), { once: true });
+  onAbort(signal, () => model.off(event, handler));
 }
 
 function listenToMessages(
@@ -40,6 +41,5 @@ function listenToMessages(
   const handler = (content: unknown, buffers?: readonly unknown[]) =>
     listener(content, buffers ?? []);
   model.on("msg:custom", handler);
-  const off = () => model.off("msg:custom", handler);
-  signal.addEventListener("abort", off, { once: true });
+  onAbort(signal, () => model.off("msg:custom", handler));
 }

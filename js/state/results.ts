@@ -2,11 +2,13 @@
 
 import { isHeadKind, isPositionKind, type Kind, type Node, nodeCell } from "./node";
 import {
+  fields,
   floats,
   list,
   measured,
   nullable,
   oneOf,
+  optional,
   record,
   ShapeError,
   text,
@@ -124,32 +126,30 @@ function estimateAt(grids: ReadonlyMap<Kind, Grid>, node: Node | null): number |
   return grid.values[cell.row * grid.columns + cell.column] ?? null;
 }
 
-export function readVerified(value: unknown, where: string): Verified {
-  const raw = record(value, where);
-  return {
-    estimate: nullable(measured)(raw.estimate, `${where}.estimate`),
-    exact: measured(raw.exact, `${where}.exact`),
-    raw: measured(raw.raw, `${where}.raw`),
-    perPair: list(measured)(raw.per_pair, `${where}.per_pair`),
-    halves: nullable(readTwo)(raw.halves, `${where}.halves`),
-    interval: nullable(readTwo)(raw.interval, `${where}.interval`),
-  };
-}
+export const readVerified = fields<Verified>({
+  estimate: nullable(measured),
+  exact: measured,
+  raw: measured,
+  perPair: list(measured),
+  halves: nullable(readTwo),
+  interval: nullable(readTwo),
+});
+
+const readJobFields = fields<Omit<Job, "secondsLeft">>({
+  id: whole,
+  state: oneOf(...JOB_STATES),
+  done: measured,
+  total: measured,
+  label: optional(text, ""),
+  error: nullable(fields({ type: text, message: text })),
+});
 
 /** `NO_JOB` before the first one. */
 export function readJob(value: unknown): Job {
   if (value == null) return NO_JOB;
   const raw = record(value, "job");
   if (Object.keys(raw).length === 0) return NO_JOB;
-  return {
-    id: whole(raw.id, "job.id"),
-    state: oneOf(...JOB_STATES)(raw.state, "job.state"),
-    done: measured(raw.done, "job.done"),
-    total: measured(raw.total, "job.total"),
-    label: text(raw.label ?? "", "job.label"),
-    secondsLeft: null,
-    error: nullable(readError)(raw.error, "job.error"),
-  };
+  return { ...readJobFields(raw, "job"), secondsLeft: null };
 }
 
 function readTwo(value: unknown, where: string): [number, number] {
@@ -158,12 +158,4 @@ function readTwo(value: unknown, where: string): [number, number] {
     throw new ShapeError(where, "two numbers", value);
   }
   return [first, second];
-}
-
-function readError(value: unknown, where: string): { type: string; message: string } {
-  const raw = record(value, where);
-  return {
-    type: text(raw.type, `${where}.type`),
-    message: text(raw.message, `${where}.message`),
-  };
 }

@@ -8,7 +8,7 @@ import type { Host, ViewTrait } from "../host/host";
 import type { Mirrors } from "./mirror";
 import { KINDS, type Kind } from "./node";
 import { sameSelection } from "./selection";
-import { list, oneOf, record, ShapeError, text, whole } from "./shape";
+import { flag, list, oneOf, record, text, whole } from "./shape";
 import { DIRECTIONS, type Direction } from "./study";
 
 /** `known`: exact effects where they are known, estimates elsewhere. */
@@ -88,7 +88,7 @@ const SPECS: Specs = {
     fallback: CLOSED,
     same: sameSelection,
   },
-  wide: { read: readWide, fallback: false },
+  wide: { read: (value) => flag(value ?? false, "wide"), fallback: false },
 };
 
 export function createSettings(
@@ -137,11 +137,4 @@ function sameNames(
   return (
     ours.length === theirs.length && ours.every(([head, name]) => b[head] === name)
   );
-}
-
-function readWide(value: unknown): boolean {
-  if (value != null && typeof value !== "boolean") {
-    throw new ShapeError("wide", "true or false", value);
-  }
-  return value ?? false;
 }

@@ -35,7 +35,7 @@ export function measured(value: unknown, where: string): number {
 }
 
 export function nullable<T>(read: Reader<T>): Reader<T | null> {
-  return (value, where) => (value == null ? null : read(value, where));
+  return optional<T | null>(read, null);
 }
 
 export function list<T>(read: Reader<T>): Reader<T[]> {
@@ -50,6 +50,34 @@ export function table<T>(read: Reader<T>): Reader<Map<string, T>> {
     const entries = Object.entries(record(value, where));
     return new Map(entries.map(([key, item]) => [key, read(item, `${where}.${key}`)]));
   };
+}
+
+/** An object with a reader for each field; `perPair` travels as `per_pair`. */
+export function fields<T>(
+  readers: { readonly [K in keyof T]: Reader<T[K]> },
+): Reader<T> {
+  const all = Object.entries<Reader<unknown>>(readers).map(([name, read]) => {
+    const sent = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    return { name, sent, read };
+  });
+  return (value, where) => {
+    const raw = record(value, where);
+    const found = all.map(({ name, sent, read }) => [
+      name,
+      read(raw[sent], `${where}.${sent}`),
+    ]);
+    return Object.fromEntries(found) as T; // an entry for each key of T
+  };
+}
+
+/** For a field that may be left out. */
+export function optional<T>(read: Reader<T>, fallback: T): Reader<T> {
+  return (value, where) => (value == null ? fallback : read(value, where));
+}
+
+export function flag(value: unknown, where: string): boolean {
+  if (typeof value !== "boolean") throw new ShapeError(where, "true or false", value);
+  return value;
 }
 
 export function oneOf<T extends string>(...allowed: readonly T[]): Reader<T> {

@@ -12,11 +12,12 @@ import {
   untracked,
 } from "@preact/signals-core";
 import type { Host, Trait } from "../host/host";
+import { onAbort } from "../host/life";
 import {
   type Channel,
-  isAbort,
   type JobProgress,
   MESSAGE_KINDS,
+  messageOf,
   openChannel,
 } from "../host/messages";
 import { reportOnce } from "../host/report";
@@ -96,12 +97,12 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const rows = createRows(channel);
   const neurons = createNeurons(channel);
   const jobFailure = makeSignal<string | null>(null);
-  signal.addEventListener("abort", forgetWith(kernel.study, [attention]));
+  onAbort(signal, forgetWith(kernel.study, [attention]));
   // A method that is asked for is not on show at once: what the kernel tells in between
   // is still about the old one. Its grids come when it is.
   const estimated = [diagnoses, rows, neurons];
   for (const source of [kernel.study, signals.method, kernel.grids]) {
-    signal.addEventListener("abort", forgetWith(source, estimated));
+    onAbort(signal, forgetWith(source, estimated));
   }
 
   async function askOfJob(
@@ -112,8 +113,7 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     try {
       await channel.request(MESSAGE_KINDS[kind], body);
     } catch (error) {
-      if (isAbort(error)) return;
-      jobFailure.value = error instanceof Error ? error.message : String(error);
+      jobFailure.value = messageOf(error);
     }
   }
 
@@ -144,7 +144,7 @@ export function createStore(host: Host, signal: AbortSignal): Store {
       (selection) => set("selection", selection),
       signal,
     ),
-    costs: createCosts(channel, signal),
+    costs: createCosts(channel),
     verify: (wanted) => askOfJob("verifyStart", { ...wanted }),
     cancelJob: () => askOfJob("jobCancel"),
     retryJob: () => askOfJob("jobRetry"),
@@ -193,13 +193,12 @@ function forgetWith(
   source: ReadonlySignal<unknown>,
   loaded: readonly { clear(): void }[],
 ): () => void {
-  const stop = effect(() => {
+  return effect(() => {
     source.value; // read, so that this runs again with every new value
     untracked(() => {
       for (const store of loaded) store.clear();
     });
   });
-  return () => stop();
 }
 
 /** Progress counts for the job it names, and never takes the bar back. */

@@ -1,15 +1,17 @@
 /** Pointer and keyboard on a canvas of cells. */
 
+import { isPlain, listen } from "../draw/dom";
 import {
   type Cell,
   type CellRect,
   cellAt,
   cellCount,
   movedCell,
+  nearestCell,
   rectBetween,
 } from "../draw/geometry";
 import type { PickMode } from "../state/selection";
-import { isAdding, listenToDrag } from "./drag";
+import { type Drag, isAdding, listenToDrag } from "./drag";
 
 export interface CellActions {
   shape(): { rows: number; columns: number };
@@ -76,7 +78,7 @@ export function listenToCells(
   ]);
 
   function onKey(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!isPlain(event)) return;
     const moved = movedCell(cursor, event.key, actions.shape());
     const act = keys.get(event.key);
     if (moved) move(moved, event.shiftKey);
@@ -98,7 +100,12 @@ export function listenToCells(
     visit(null);
   }
 
-  const isDragged = listenToDrag(canvas, actions, signal);
+  const isDragged = listenToDrag(canvas, begin, signal);
+
+  function begin(start: MouseEvent, isHeld: boolean): Drag | null {
+    // Cells that cannot be picked cannot be picked together.
+    return actions.pickAll ? rectangle(canvas, actions, start, isHeld) : null;
+  }
 
   function onClick(event: MouseEvent): void {
     const cell = isDragged() ? null : at(event);
@@ -113,13 +120,40 @@ export function listenToCells(
   }
 
   const at = (event: MouseEvent) => cellUnder(event, canvas, actions);
-  canvas.addEventListener("pointermove", (event) => visit(at(event)), { signal });
-  canvas.addEventListener("pointerleave", () => visit(null), { signal });
-  canvas.addEventListener("blur", leave, { signal });
-  canvas.addEventListener("keydown", onKey, { signal });
-  canvas.addEventListener("focus", showCursor, { signal });
-  canvas.addEventListener("click", onClick, { signal });
-  canvas.addEventListener("dblclick", onDoubleClick, { signal });
+  const keyboard = { keydown: onKey, focus: showCursor, blur: leave };
+  const follow = (event: MouseEvent) => visit(at(event));
+  const pointer = { pointermove: follow, pointerleave: () => visit(null) };
+  const clicks = { click: onClick, dblclick: onDoubleClick };
+  listen(canvas, { ...keyboard, ...pointer, ...clicks }, signal);
+}
+
+/** Drawn over cells; in a cell that was only pressed there is none yet. */
+function rectangle(
+  canvas: HTMLCanvasElement,
+  { shape, outline, pickAll }: CellActions,
+  start: MouseEvent,
+  isHeld: boolean,
+): Drag {
+  const nearest = (event: MouseEvent) => {
+    const box = canvas.getBoundingClientRect();
+    const { left, top } = box;
+    return nearestCell(event.clientX - left, event.clientY - top, box, shape());
+  };
+  const origin = nearest(start);
+  let rect: CellRect | null = null;
+  return {
+    move(event) {
+      const next = rectBetween(origin, nearest(event));
+      if (!rect && !isHeld && cellCount(next) === 1) return false;
+      rect = next;
+      outline?.(rect);
+      return true;
+    },
+    end(event, isAdding) {
+      outline?.(null);
+      if (rect && event) pickAll?.(rect, isAdding ? "toggle" : "only");
+    },
+  };
 }
 
 function cellUnder(

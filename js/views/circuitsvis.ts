@@ -1,10 +1,11 @@
 /** The hand-off: the picked heads in CircuitsVis, in a frame that can reach nothing. */
 
 import { signal as makeSignal } from "@preact/signals-core";
-import { button, el, react } from "../draw/dom";
-import { isAbort, MESSAGE_KINDS } from "../host/messages";
+import { button, el, quiet, react } from "../draw/dom";
+import { onAbort } from "../host/life";
+import { MESSAGE_KINDS, messageOf } from "../host/messages";
 import { headName, patternNode } from "../state/attention";
-import { record, ShapeError, text } from "../state/shape";
+import { fields, flag, optional, text } from "../state/shape";
 import type { HeadsView } from "./heads";
 
 type Frame =
@@ -33,11 +34,14 @@ export function circuitsvisFrame(view: HeadsView): {
         body,
         { signal: asked.signal },
       );
-      frame.value = { state: "open", heads: names, ...readDocument(payload) };
+      frame.value = {
+        state: "open",
+        heads: names,
+        ...readDocument(payload, "circuitsvis"),
+      };
     } catch (error) {
-      if (isAbort(error)) return;
-      const message = error instanceof Error ? error.message : String(error);
-      frame.value = { state: "failed", heads: names, message };
+      const message = messageOf(error);
+      if (message !== null) frame.value = { state: "failed", heads: names, message };
     }
   }
 
@@ -48,7 +52,7 @@ export function circuitsvisFrame(view: HeadsView): {
   }
 
   const opener = button("open in CircuitsVis", () => void open(), signal);
-  signal.addEventListener("abort", () => asked.abort(), { once: true });
+  onAbort(signal, () => asked.abort());
   react(signal, () => {
     store.study.value; // read: another study's heads are other heads
     asked.abort();
@@ -68,7 +72,7 @@ export function circuitsvisFrame(view: HeadsView): {
       "div",
       { class: "pw-circuitsvis-head" },
       el("strong", {}, "CircuitsVis"),
-      el("span", { class: "pw-quiet" }, now.heads),
+      quiet(now.heads),
       ...(now.state === "failed" ? [again] : []),
       closer,
     );
@@ -105,11 +109,4 @@ function documentFrame(html: string, heads: string): HTMLIFrameElement {
   return frame;
 }
 
-function readDocument(payload: unknown): { html: string; needsNetwork: boolean } {
-  const raw = record(payload, "circuitsvis");
-  const network = raw.needs_network ?? false;
-  if (typeof network !== "boolean") {
-    throw new ShapeError("circuitsvis.needs_network", "true or false", network);
-  }
-  return { html: text(raw.html, "circuitsvis.html"), needsNetwork: network };
-}
+const readDocument = fields({ html: text, needsNetwork: optional(flag, false) });

@@ -13,8 +13,8 @@ import { formatNode } from "../state/node";
 import { nodePlace } from "../state/place";
 import { headLabel } from "../state/ranking";
 import { type Cloud, cloudValues, steps } from "../state/scatter";
-import { pick } from "../state/selection";
 import { KIND_MARKS } from "./kinds";
+import { pickNode } from "./link";
 import { listenToPoints } from "./points";
 import type { View } from "./view";
 import { counted } from "./words";
@@ -191,10 +191,11 @@ function tipLines({ store }: View, row: FocusNode): HTMLElement[] {
 }
 
 function listenToCloud(
-  { store, ui, signal }: View,
+  view: View,
   drawing: ReadonlySignal<Drawing>,
   { canvas, brush }: Parts,
 ): void {
+  const { store, ui, signal } = view;
   let last: string | null = null;
   const hover = (name: string | null) => {
     if (name === last && ui.hover.peek() !== null) return;
@@ -208,8 +209,7 @@ function listenToCloud(
     {
       at: (point) => nameAt(drawing.peek(), point),
       hover,
-      pick: (name, mode) =>
-        store.set("selection", pick(store.selection.peek(), name, mode)),
+      pick: (name, mode) => pickNode(view, name, mode),
       clear: () => store.set("selection", []),
       order: () => steps(drawing.peek().cloud),
       showBrush: (box) => showBrush(brush, box, drawing.peek()),

@@ -1,6 +1,6 @@
 /** A part of the page that can be folded away; which ones are is a trait. */
 
-import { el, react, setAttributes } from "../draw/dom";
+import { el, listen, react, setAttributes } from "../draw/dom";
 import type { Section } from "../state/settings";
 import type { Store } from "../state/store";
 import type { MakeView } from "./view";
@@ -25,7 +25,7 @@ export function foldable(name: Section, title: string, makeView: MakeView): Make
     const handle = el("button", { type: "button", class: "pw-fold" });
     setAttributes(handle, { "aria-label": title, "data-section": name });
     const toggle = () => fold(store, name, !store.folds.peek().includes(name));
-    handle.addEventListener("click", toggle, { signal });
+    listen(handle, { click: toggle }, signal);
     head.prepend(handle);
     react(signal, () => {
       const isFolded = !isOpen(store, name);

@@ -1,6 +1,6 @@
 /** What is being studied, in one line, and what the reader has to know about it. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, quiet, react } from "../draw/dom";
 import { signed } from "../draw/number";
 import type { Study } from "../state/study";
 import type { MakeView, View } from "./view";
@@ -54,7 +54,7 @@ function headline(study: Study): HTMLElement[] {
   const values = `clean ${signed(mean(metric.clean))}, corrupted ${signed(mean(metric.corrupted))}`;
   return [
     el("strong", { class: "pw-model" }, model),
-    el("span", { class: "pw-quiet" }, size),
+    quiet(size),
     el("span", {}, directionWords(study)),
     el("span", {}, el("code", { class: "pw-code" }, metric.name), ` ${values}`),
   ];

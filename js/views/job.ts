@@ -1,6 +1,6 @@
 /** What the kernel is computing for this widget, and what became of it. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, quiet, react } from "../draw/dom";
 import type { Job } from "../state/results";
 import type { MakeView } from "./view";
 import { counted, duration } from "./words";
@@ -51,7 +51,7 @@ function running(job: Job, cancel: HTMLElement): HTMLElement[] {
     }),
     el("span", { class: "pw-job-label" }, label || "running"),
     ...(total > 0 ? [el("span", { class: "pw-number" }, `${done}/${total}`)] : []),
-    ...(left ? [el("span", { class: "pw-quiet" }, left)] : []),
+    ...(left ? [quiet(left)] : []),
     cancel,
   ];
 }
@@ -68,5 +68,5 @@ function failed({ label, error }: Job): HTMLElement {
 
 function cancelled(missing: number): HTMLElement {
   const text = `Cancelled: ${counted(missing, "picked node")} not run.`;
-  return el("span", { class: "pw-quiet" }, text);
+  return quiet(text);
 }

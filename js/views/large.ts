@@ -2,7 +2,7 @@
 
 import { computed } from "@preact/signals-core";
 import { type Axis, columnMargin, rowMargin } from "../draw/axes";
-import { button, el, keyed, react } from "../draw/dom";
+import { button, el, keyed, quiet, react } from "../draw/dom";
 import { clamp } from "../draw/geometry";
 import { type HeadRef, headName } from "../state/attention";
 import { shownRuns } from "../state/look";
@@ -94,9 +94,7 @@ function status(view: HeadsView): HTMLElement {
       const words = `No attention: ${now.message}. `;
       line.replaceChildren(el("span", { class: "pw-error" }, words), retry);
     } else {
-      line.replaceChildren(
-        el("span", { class: "pw-quiet" }, "Waiting for the kernel."),
-      );
+      line.replaceChildren(quiet("Waiting for the kernel."));
     }
   });
   return line;

@@ -7,7 +7,7 @@ import {
   type Signal,
 } from "@preact/signals-core";
 import { colourAt, css } from "../draw/colour";
-import { button, el, keyed, react, setAttributes } from "../draw/dom";
+import { button, el, keyed, quiet, react, setAttributes } from "../draw/dom";
 import { signed } from "../draw/number";
 import type { Asked } from "../state/asked";
 import { largest } from "../state/figure";
@@ -17,10 +17,11 @@ import {
   neuronKey,
   parseNeuron,
 } from "../state/neurons";
-import { pick } from "../state/selection";
 import { positionName } from "../state/tokens";
+import { pressed, select, setOptions } from "./choice";
 import { isAdding } from "./drag";
 import { isOpen } from "./foldable";
+import { linkHover, pickNode } from "./link";
 import type { View } from "./view";
 import { counted, methodLabel, valueWords } from "./words";
 
@@ -77,17 +78,14 @@ function layerChoice(
   { store, signal }: View,
   layer: Signal<number | null>,
 ): HTMLElement {
-  const choice = el("select", { class: "pw-select", "aria-label": "Layer" });
-  const onChange = () => {
-    layer.value = choice.value === "" ? null : Number(choice.value);
+  const choose = (value: string) => {
+    layer.value = value === "" ? null : Number(value);
   };
-  choice.addEventListener("change", onChange, { signal });
+  const choice = select("Layer", choose, signal);
   react(signal, () => {
-    const layers = store.study.value?.layers ?? 0;
-    const options = Array.from({ length: layers }, (_, index) =>
-      el("option", { value: index }, `layer ${index}`),
-    );
-    choice.replaceChildren(el("option", { value: "" }, "all layers"), ...options);
+    const length = store.study.value?.layers ?? 0;
+    const layers = Array.from({ length }, (_, at) => [`${at}`, `layer ${at}`] as const);
+    setOptions(choice, [["", "all layers"], ...layers], "");
     layer.value = null;
   });
   return choice;
@@ -151,7 +149,12 @@ function neuronRow(view: View, name: string, list: Shown): HTMLElement {
     exact.textContent = result ? signed(result.exact) : "";
     setAttributes(exact, { "data-value": result?.exact ?? false });
   });
-  linkHover(view, name, row);
+  const at = parseNeuron(name);
+  linkHover(
+    view,
+    row,
+    () => at && { node: null, layer: at.layer, heads: null, pos: at.pos, src: null },
+  );
   return row;
 }
 
@@ -166,18 +169,14 @@ function tokenCell({ store, signal }: View, name: string): HTMLElement {
   return cell;
 }
 
-function pickButton({ store, signal }: View, name: string): HTMLElement {
-  const choose = button(name, () => {}, signal);
-  choose.classList.add("pw-plain");
-  const onClick = (event: MouseEvent) => {
-    const mode = isAdding(event) ? "toggle" : "only";
-    store.set("selection", pick(store.selection.peek(), name, mode));
-  };
-  choose.addEventListener("click", onClick, { signal });
-  react(signal, () => {
-    choose.setAttribute("aria-pressed", `${store.selection.value.includes(name)}`);
-  });
-  return choose;
+function pickButton(view: View, name: string): HTMLElement {
+  const { store, signal } = view;
+  const choose = (event: MouseEvent) =>
+    pickNode(view, name, isAdding(event) ? "toggle" : "only");
+  const element = button(name, choose, signal);
+  element.classList.add("pw-plain");
+  pressed(element, () => store.selection.value.includes(name), signal);
+  return element;
 }
 
 /** As long as the effect is large beside the largest of the list. */
@@ -191,20 +190,6 @@ function effectBar({ theme }: View, value: number, list: NeuronList | null) {
     colourAt(theme.value.palette.diverging, Math.sign(share) * 0.6),
   );
   return bar;
-}
-
-function linkHover({ ui, signal }: View, name: string, row: HTMLElement): void {
-  const at = parseNeuron(name);
-  if (!at) return;
-  const { layer, pos } = at;
-  const enter = () => {
-    ui.hover.value = { node: null, layer, heads: null, pos, src: null };
-  };
-  const leave = () => {
-    ui.hover.value = null;
-  };
-  row.addEventListener("pointerenter", enter, { signal });
-  row.addEventListener("pointerleave", leave, { signal });
 }
 
 function foot(
@@ -228,7 +213,7 @@ function foot(
     const hasMore = (list.value?.total ?? 0) > top.value && top.value < MOST;
     line.replaceChildren();
     if (!now || now.state === "loading") {
-      line.append(el("span", { class: "pw-quiet" }, "Waiting for the kernel."));
+      line.append(quiet("Waiting for the kernel."));
     } else if (now.state === "failed") {
       const text = `No neurons: ${now.message}. `;
       line.append(el("span", { class: "pw-error" }, text), again);

@@ -1,6 +1,6 @@
 /** Picking by name, and the way back to earlier picks. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, listen, react } from "../draw/dom";
 import { readTyped } from "../state/typed";
 import type { View } from "./view";
 
@@ -29,14 +29,17 @@ function historyButtons({ store, signal }: View): HTMLElement[] {
 
 function typed({ store, signal }: View): HTMLElement[] {
   const input = el("input", {
-    class: "pw-typed",
+    class: "pw-input pw-typed",
     placeholder: "pick by name: 9.9 L9H9.q@12",
     "aria-label": "Pick nodes by name",
     spellcheck: "false",
   });
   const problem = el("span", { class: "pw-error", role: "alert" });
-  input.addEventListener("input", () => problem.replaceChildren(), { signal });
-  input.addEventListener("keydown", (event) => onKey(event), { signal });
+  listen(
+    input,
+    { input: () => problem.replaceChildren(), keydown: (event) => onKey(event) },
+    signal,
+  );
   return [input, problem];
 
   function onKey({ key }: KeyboardEvent): void {

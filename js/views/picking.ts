@@ -3,6 +3,7 @@
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { type Cell, type CellRect, cellCount, cellsIn } from "../draw/geometry";
 import type { Plot } from "../draw/plot";
+import { onAbort } from "../host/life";
 import { namedHead, nodeNickname } from "../state/names";
 import { formatNode, isHeadKind, type Node, parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
@@ -63,7 +64,7 @@ function hoverActions(view: View, { nodeAt, estimateAt }: NodeCells, plot: Plot)
     if (rect) plot.tip(null);
   };
   // A plot that is taken away under the pointer is not told that the pointer left.
-  signal.addEventListener("abort", () => hover(null), { once: true });
+  onAbort(signal, () => hover(null));
   return { hover, outline };
 }
 

@@ -8,7 +8,7 @@ import { missOf } from "../state/figure";
 import { type Node as GraphNode, parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
 import { estimateOf, type Verified } from "../state/results";
-import { pick } from "../state/selection";
+import { linkHover, pickNode } from "./link";
 import { pickTools } from "./pickbar";
 import type { MakeView, View } from "./view";
 
@@ -71,7 +71,7 @@ const HEADINGS = [
 ] as const;
 
 function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLElement {
-  const { store, ui, signal } = view;
+  const { store } = view;
   const node = parseNode(name);
   const result = computed(() => store.verified.value.get(name));
   const row = el(
@@ -85,17 +85,10 @@ function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLEl
     numberCell(view, () => signedOrNothing(result.value?.halves?.[1])),
     pairsCell(view, result, range),
   );
-  const enter = () => {
+  linkHover(view, row, () => {
     const study = store.study.peek();
-    ui.hover.value = node && study ? nodePlace(node, study) : null;
-  };
-  const leave = () => {
-    ui.hover.value = null;
-  };
-  row.addEventListener("pointerenter", enter, { signal });
-  row.addEventListener("pointerleave", leave, { signal });
-  // A row that is taken away under the pointer is not told that the pointer left.
-  signal.addEventListener("abort", leave, { once: true });
+    return node && study ? nodePlace(node, study) : null;
+  });
   return row;
 }
 
@@ -157,10 +150,8 @@ function pairsCell({ signal }: View, result: Result, range: ReadonlySignal<Range
   return cell;
 }
 
-function unpickButton({ store, signal }: View, name: string): HTMLElement {
-  const unpick = () =>
-    store.set("selection", pick(store.selection.peek(), name, "toggle"));
-  const cross = button("×", unpick, signal);
+function unpickButton(view: View, name: string): HTMLElement {
+  const cross = button("×", () => pickNode(view, name, "toggle"), view.signal);
   cross.classList.add("pw-plain", "pw-unpick");
   cross.setAttribute("aria-label", `Take back the pick of ${name}`);
   return cross;

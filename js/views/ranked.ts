@@ -103,13 +103,13 @@ function whyCell(view: View, row: Row, { name, isCursor, asked }: RowParts) {
   const cell = el("td", { class: "pw-ranking-why" });
   const ask = () => {
     asked.value = asked.peek() === name ? null : name;
-    if (asked.peek() !== null) store.diagnoses.ask(name);
+    if (asked.peek() !== null) store.diagnoses.want(name, true);
   };
   const press = button("why?", ask, signal);
   press.classList.add("pw-plain", "pw-why");
   cell.append(press);
   react(signal, () => {
-    const text = whyText(store.diagnoses.known.value.get(name));
+    const text = whyText(store.diagnoses.entries.value.get(name));
     const { miss = null } = row.value ?? {};
     press.hidden = miss === null || miss === 0;
     press.textContent = text;
@@ -134,8 +134,9 @@ function whyText(diagnosis: Diagnosis | undefined): string {
     case "failed":
       return "no answer";
     case "ready": {
-      const found = diagnosis.causes.filter(({ isConsistent }) => isConsistent);
-      const all = counted(diagnosis.causes.length, "cause");
+      const { causes } = diagnosis.answer;
+      const found = causes.filter(({ consistent }) => consistent);
+      const all = counted(causes.length, "cause");
       return found.map(({ name }) => name).join(", ") || `none of ${all}`;
     }
   }

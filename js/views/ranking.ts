@@ -6,7 +6,7 @@ import {
   type ReadonlySignal,
   type Signal,
 } from "@preact/signals-core";
-import { el, react, setAttributes } from "../draw/dom";
+import { el, listen, react, setAttributes } from "../draw/dom";
 import { filterRows } from "../state/filter";
 import {
   clickedSort,
@@ -110,7 +110,7 @@ function createState({ store }: View): RankingState {
 
 function filterLine({ signal }: View, state: RankingState): HTMLElement {
   const input = el("input", {
-    class: "pw-filter",
+    class: "pw-input pw-filter",
     type: "search",
     placeholder: "filter: 9.9 · L5 · q · @12 · name",
     title: FILTER_HINT,
@@ -159,7 +159,7 @@ function headRow({ signal }: View, state: RankingState): HTMLElement {
       state.sort.value = clickedSort(state.sort.peek(), sort);
       state.top.value = 0;
     };
-    press.addEventListener("click", click, { signal });
+    listen(press, { click }, signal);
     react(signal, () => {
       const { column, isDescending } = state.sort.value;
       const isMine = column === sort;

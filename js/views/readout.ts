@@ -1,6 +1,6 @@
 /** The node under the pointer, else the last pick: its estimate and its exact effect. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, quiet, react } from "../draw/dom";
 import { signed, unsigned } from "../draw/number";
 import { missOf } from "../state/figure";
 import { namedHead, nodeNickname } from "../state/names";
@@ -55,10 +55,6 @@ export const readoutView: MakeView = (view) => {
 
 function hint(): HTMLElement {
   return el("div", { class: "pw-quiet" }, HINT);
-}
-
-function quiet(text: string): HTMLElement {
-  return el("span", { class: "pw-quiet" }, text);
 }
 
 /** The button would be out of reach for a hovered cell: it is about the last pick. */

@@ -5,7 +5,7 @@ import {
   type ReadonlySignal,
   type Signal,
 } from "@preact/signals-core";
-import { button, el, keyed, react } from "../draw/dom";
+import { button, el, keyed, quiet, react } from "../draw/dom";
 import { formatNode, HEAD_KINDS, type Node, parseNode } from "../state/node";
 import { lastHead, rowNodes } from "../state/rows";
 import { fold, isOpen } from "./foldable";
@@ -134,7 +134,7 @@ function status({ store, signal }: View, { answers }: Strip): HTMLElement {
     const isWaiting = answers.value.some(
       ({ entry }) => !entry || entry.state === "loading",
     );
-    const words = el("span", { class: "pw-quiet" }, "Waiting for the kernel.");
+    const words = quiet("Waiting for the kernel.");
     lines.replaceChildren(...(isWaiting ? [words] : []));
     for (const { question, entry } of answers.value) {
       if (entry?.state !== "failed") continue;

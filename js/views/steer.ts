@@ -1,5 +1,6 @@
 /** Pointer, wheel and keyboard on a square matrix that can be zoomed and panned. */
 
+import { isPlain, listen } from "../draw/dom";
 import { type Cell, cellAt, movedCell } from "../draw/geometry";
 import {
   canZoomOut,
@@ -43,7 +44,7 @@ export function steer(
   }
 
   function onKey(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!isPlain(event)) return;
     const { size } = actions.viewport();
     const moved = movedCell(cursor, event.key, { rows: size, columns: size });
     if (moved) move(moved);
@@ -81,12 +82,10 @@ export function steer(
     const cell = cellUnder(event, canvas, actions.viewport());
     if (cell && !wasDragged()) actions.lock(cell);
   };
-  canvas.addEventListener("keydown", onKey, { signal });
-  canvas.addEventListener("focus", showCursor, { signal });
-  canvas.addEventListener("blur", () => visit(null), { signal });
-  canvas.addEventListener("pointerleave", () => visit(null), { signal });
-  canvas.addEventListener("wheel", onWheel, { signal, passive: false });
-  canvas.addEventListener("click", onClick, { signal });
+  const leave = () => visit(null);
+  const keyboard = { keydown: onKey, focus: showCursor, blur: leave };
+  listen(canvas, { ...keyboard, pointerleave: leave, click: onClick }, signal);
+  listen(canvas, { wheel: onWheel }, signal, { passive: false });
 }
 
 /** Returns whether the last press was a drag, whose click is no choice of a cell. */
@@ -127,10 +126,11 @@ function listenToDrags(
   const end = () => {
     start = null;
   };
-  canvas.addEventListener("pointerdown", onDown, { signal });
-  canvas.addEventListener("pointermove", onMove, { signal });
-  canvas.addEventListener("pointerup", end, { signal });
-  canvas.addEventListener("pointercancel", end, { signal });
+  listen(
+    canvas,
+    { pointerdown: onDown, pointermove: onMove, pointerup: end, pointercancel: end },
+    signal,
+  );
   return () => isDragged;
 }
 

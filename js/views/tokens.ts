@@ -5,7 +5,7 @@ import {
   signal as makeSignal,
   type ReadonlySignal,
 } from "@preact/signals-core";
-import { el, react, setAttributes } from "../draw/dom";
+import { el, isPlain, listen, react, setAttributes } from "../draw/dom";
 import { clamp } from "../draw/geometry";
 import { tokenRuns } from "../state/look";
 import type { Run } from "../state/pattern";
@@ -186,7 +186,7 @@ function listenToTokens(
   };
   const onKey = (event: KeyboardEvent) => {
     const token = at(event);
-    if (token === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (token === null || !isPlain(event)) return;
     const next = neighbour(tokens(), token, event.key);
     if (next !== null) moveTabStop(tokens(), next)?.focus();
     else if (event.key === "Enter" || event.key === " ") actions.lock(token);
@@ -200,12 +200,18 @@ function listenToTokens(
       event.target instanceof Element && event.target.matches(":focus-visible");
     if (isKeyboard) over(event);
   };
-  strip.addEventListener("pointerover", over, { signal });
-  strip.addEventListener("pointerleave", leave, { signal });
-  strip.addEventListener("focusin", focus, { signal });
-  strip.addEventListener("focusout", leave, { signal });
-  strip.addEventListener("click", click, { signal });
-  strip.addEventListener("keydown", onKey, { signal });
+  listen(
+    strip,
+    {
+      pointerover: over,
+      pointerleave: leave,
+      focusin: focus,
+      focusout: leave,
+      click,
+      keydown: onKey,
+    },
+    signal,
+  );
 }
 
 /** One stop for the Tab key in the whole strip: where one was last. */

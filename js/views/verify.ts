@@ -6,6 +6,7 @@ import {
   type ReadonlySignal,
 } from "@preact/signals-core";
 import { button, el, react } from "../draw/dom";
+import type { Asked } from "../state/asked";
 import { type Cost, costKey, type Wanted } from "../state/costs";
 import type { Kind } from "../state/node";
 import type { MakeView, View } from "./view";
@@ -54,7 +55,7 @@ function choice(
 ): HTMLElement {
   const { store, signal } = view;
   const asked = computed(wanted);
-  const cost = computed(() => store.costs.known.value.get(costKey(asked.value)));
+  const cost = computed(() => store.costs.entries.value.get(costKey(asked.value)));
   const words = el("span", { class: "pw-quiet", "aria-live": "polite" });
   const run = button("run", () => void store.verify(asked.peek()), signal);
   react(signal, () => {
@@ -64,20 +65,20 @@ function choice(
     store.method.value;
     store.direction.value;
     if (asked.value.what === "picked") store.selection.value;
-    if (store.job.value.state !== "running") store.costs.ask(asked.value);
+    if (store.job.value.state !== "running") store.costs.retry(asked.value);
   });
   react(signal, () => {
     words.textContent = costWords(cost.value);
-    run.disabled = cost.value?.state !== "ready" || cost.value.patches === 0;
+    run.disabled = cost.value?.state !== "ready" || cost.value.answer.patches === 0;
   });
   const name = asked.peek().what;
   return el("div", { class: "pw-choice", "data-what": name }, label, words, run);
 }
 
-function costWords(cost: Cost | undefined): string {
+function costWords(cost: Asked<Cost> | undefined): string {
   if (!cost || cost.state === "loading") return "asking what it costs …";
   if (cost.state === "failed") return `cannot be run: ${cost.message}`;
-  return cost.patches === 0 ? "all known" : cost.words;
+  return cost.answer.patches === 0 ? "all known" : cost.answer.words;
 }
 
 function picksLabel({ store, signal }: View): HTMLElement {
@@ -89,7 +90,7 @@ function picksLabel({ store, signal }: View): HTMLElement {
 }
 
 function topLabel({ store, signal }: View, top: { value: number }): HTMLElement {
-  const input = el("input", { type: "number", min: 1, class: "pw-count" });
+  const input = el("input", { type: "number", min: 1, class: "pw-input pw-count" });
   input.value = `${top.value}`;
   input.setAttribute("aria-label", "How many of the largest estimates");
   input.addEventListener(

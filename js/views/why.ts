@@ -22,7 +22,7 @@ export function whyPanel(
   close.setAttribute("aria-label", "Close the reasons");
   const retry = () => {
     const node = asked.peek();
-    if (node !== null) store.diagnoses.ask(node);
+    if (node !== null) store.diagnoses.retry(node);
   };
   const again = button("try again", retry, signal);
   const answer = el("div", { class: "pw-why-answer", "aria-live": "polite" });
@@ -34,7 +34,7 @@ export function whyPanel(
     const miss = store.focus.value.find(({ name }) => name === node)?.miss ?? null;
     const size = miss === null ? "" : ` by ${unsigned(miss)}`;
     heading.textContent = `Why the estimate of ${node} is off${size}`;
-    answer.replaceChildren(...content(store.diagnoses.known.value.get(node), again));
+    answer.replaceChildren(...content(store.diagnoses.entries.value.get(node), again));
   });
   return panel;
 }
@@ -60,7 +60,7 @@ function content(diagnosis: Diagnosis | undefined, again: HTMLElement): HTMLElem
         again,
       ];
     case "ready":
-      return answers(diagnosis.causes, diagnosis.notLookedAt);
+      return answers(diagnosis.answer.causes, diagnosis.answer.notLookedAt);
   }
 }
 
@@ -68,8 +68,8 @@ function answers(
   causes: readonly Cause[],
   notLookedAt: ReadonlyMap<string, string>,
 ): HTMLElement[] {
-  const found = causes.filter(({ isConsistent }) => isConsistent);
-  const others = causes.filter(({ isConsistent }) => !isConsistent);
+  const found = causes.filter(({ consistent }) => consistent);
+  const others = causes.filter(({ consistent }) => !consistent);
   const nothing =
     causes.length > 0
       ? "The numbers are consistent with none of the causes that were looked at."
