@@ -5,14 +5,18 @@ import { childLife, onAbort } from "../host/life";
 
 type Attributes = Record<string, string | number | boolean>;
 
-/** Text is only ever set as text: tokens may hold markup. */
+/**
+ * An element with attributes, or with nothing but a class. Text is only ever set as text:
+ * tokens may hold markup.
+ */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
-  attributes: Attributes = {},
+  attributes: Attributes | string = {},
   ...children: (Node | string)[]
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
-  setAttributes(element, attributes);
+  const isClass = typeof attributes === "string";
+  setAttributes(element, isClass ? { class: attributes } : attributes);
   element.append(...children);
   return element;
 }
@@ -32,15 +36,17 @@ export function button(
   label: string,
   onClick: (event: MouseEvent) => void,
   signal: AbortSignal,
+  { class: name = "", ...attributes }: Attributes = {},
 ): HTMLButtonElement {
-  const element = el("button", { type: "button", class: "pw-button" }, label);
+  const common = { type: "button", class: `pw-button ${name}`.trim() };
+  const element = el("button", { ...common, ...attributes }, label);
   listen(element, { click: onClick }, signal);
   return element;
 }
 
 /** Beside what matters more. */
 export function quiet(text: string): HTMLElement {
-  return el("span", { class: "pw-quiet" }, text);
+  return el("span", "pw-quiet", text);
 }
 
 type Listeners = {
@@ -78,6 +84,18 @@ export function react(signal: AbortSignal, run: () => void): void {
   if (signal.aborted) return;
   const stop = effect(run);
   onAbort(signal, stop);
+}
+
+/** An element whose text follows signals. */
+export function live(
+  signal: AbortSignal,
+  text: () => string,
+  element: HTMLElement = el("span"),
+): HTMLElement {
+  react(signal, () => {
+    element.textContent = text();
+  });
+  return element;
 }
 
 /** Brings children in line with keys: known ones stay as they are, with their focus. */

@@ -58,6 +58,7 @@ export function exportedHost({ traits, answers }: Saved): Host {
   }
 
   return {
+    isSaved: true,
     get: (trait) => values.get(trait),
     set(trait, value) {
       if (OF_THE_KERNEL.has(trait)) {

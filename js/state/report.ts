@@ -3,6 +3,7 @@
 import { isHeadKind, isPositionKind, type Kind } from "./node";
 import {
   fields,
+  list,
   measured,
   nullable,
   optional,
@@ -31,6 +32,8 @@ export interface Bound {
   unverified: number;
   words: string;
   assumption: string;
+  /** All kinds among whose nodes it was drawn. */
+  kinds: string[];
 }
 
 export interface KindReport {
@@ -47,6 +50,15 @@ export interface KindReport {
 }
 
 export type Report = ReadonlyMap<Kind, KindReport>;
+
+/** How many of the nodes that a bound is about have been verified since. */
+export function verifiedSince({ kinds, unverified }: Bound, report: Report): number {
+  const reports = kinds.map((kind) => isKind(kind) && report.get(kind));
+  if (reports.length === 0) return 0;
+  let now = 0;
+  for (const one of reports) if (one) now += one.total - one.idle - one.verified;
+  return Math.max(0, unverified - now);
+}
 
 export function isKind(value: string): value is Kind {
   return isHeadKind(value) || isPositionKind(value);
@@ -85,6 +97,7 @@ export const readKindReport = fields<KindReport>({
       unverified: whole,
       words: text,
       assumption: text,
+      kinds: optional(list(text), []),
     }),
   ),
   withoutBound: optional(text, ""),

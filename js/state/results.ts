@@ -51,7 +51,7 @@ export interface Verified {
   interval: [from: number, to: number] | null;
 }
 
-export const JOB_STATES = ["idle", "running", "done", "failed", "cancelled"] as const;
+const JOB_STATES = ["idle", "running", "done", "failed", "cancelled"] as const;
 
 export interface Job {
   id: number;
@@ -107,6 +107,19 @@ function readSpread(value: unknown, size: number, where: string): Spread {
   }
   const part = (index: number) => all.subarray(index * size, (index + 1) * size);
   return { low: part(0), high: part(1), from: part(2), to: part(3) };
+}
+
+/** What an estimate is compared with: of a method without signs, the size. */
+export function comparedWith(exact: number, isSigned: boolean): number {
+  return isSigned ? exact : Math.abs(exact);
+}
+
+/** How far an estimate is off; NaN where either is no number. */
+export function missOf(
+  { estimate, exact }: Pick<Verified, "estimate" | "exact">,
+  isSigned = true,
+): number | null {
+  return estimate === null ? null : Math.abs(comparedWith(exact, isSigned) - estimate);
 }
 
 /** The estimate of a node, from its result or its kind's grid; null without either. */

@@ -16,7 +16,7 @@ export const SHOWN = ["estimate", "exact", "known", "miss"] as const;
 export type Shown = (typeof SHOWN)[number];
 
 /** The parts of the page that can be folded away. */
-export const SECTIONS = [
+const SECTIONS = [
   "prompt",
   "grids",
   "row",

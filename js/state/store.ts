@@ -65,6 +65,8 @@ export interface Store extends SettingSignals {
   readonly rows: RowStore;
   readonly neurons: NeuronStore;
   readonly channel: Channel;
+  /** Whether this is a saved page, where nothing more can be computed. */
+  readonly isSaved: boolean;
   readonly trouble: ReadonlySignal<ReadonlyMap<Trait, string>>;
 
   /** Earlier selections. */
@@ -138,6 +140,7 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     rows,
     neurons,
     channel,
+    isSaved: host.isSaved ?? false,
     trouble: mirrors.trouble,
     history: createHistory(
       signals.selection,

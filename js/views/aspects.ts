@@ -50,7 +50,7 @@ function aspectSwitch({ look, signal }: HeadsView): HTMLElement {
 /** One bar for patterns, one for differences: as many as are on the page. */
 function bars(view: HeadsView): HTMLElement {
   const { look, theme, signal } = view;
-  const line = el("div", { class: "pw-attention-bars" });
+  const line = el("div", "pw-attention-bars");
   react(signal, () => {
     const runs = shownRuns(look.aspect.value);
     const { diverging } = theme.value.palette;
@@ -60,7 +60,7 @@ function bars(view: HeadsView): HTMLElement {
     const bar = (run: "clean" | "difference", words: string) =>
       el(
         "div",
-        { class: "pw-scale" },
+        "pw-scale",
         colourBar({
           colours: diverging,
           scale: scaleOfRun(view, run),

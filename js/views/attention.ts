@@ -25,20 +25,20 @@ export const attentionView: MakeView = (plain) => {
   const name = el("span");
   const title = el(
     "div",
-    { class: "pw-section-title pw-attention-title" },
+    "pw-section-title pw-attention-title",
     name,
-    el("span", { class: "pw-attention-readout" }, attentionReadout(view)),
+    el("span", "pw-attention-readout", attentionReadout(view)),
   );
   const frame = circuitsvisFrame(view);
   const drawn = el(
     "div",
-    { class: "pw-attention-body" },
+    "pw-attention-body",
     attentionControls(view, frame.button),
     thumbnails(view),
-    el("div", { class: "pw-attention-large" }, largeHead(view), tokenStrip(view)),
+    el("div", "pw-attention-large", largeHead(view), tokenStrip(view)),
   );
-  const more = el("div", { class: "pw-quiet pw-attention-more" });
-  const section = el("section", { class: "pw-attention" }, title, drawn, more);
+  const more = el("div", "pw-quiet pw-attention-more");
+  const section = el("section", "pw-attention", title, drawn, more);
   section.append(frame.element);
   react(signal, () => {
     title.classList.toggle("pw-narrow", ui.width.value < ONE_LINE);

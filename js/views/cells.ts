@@ -8,6 +8,7 @@ import {
   cellCount,
   movedCell,
   nearestCell,
+  pointerOn,
   rectBetween,
 } from "../draw/geometry";
 import type { PickMode } from "../state/selection";
@@ -102,9 +103,22 @@ export function listenToCells(
 
   const isDragged = listenToDrag(canvas, begin, signal);
 
+  let isDrawing = false;
+
   function begin(start: MouseEvent, isHeld: boolean): Drag | null {
     // Cells that cannot be picked cannot be picked together.
-    return actions.pickAll ? rectangle(canvas, actions, start, isHeld) : null;
+    if (!actions.pickAll) return null;
+    const draw = rectangle(canvas, actions, start, isHeld);
+    return {
+      move(event) {
+        isDrawing = draw.move(event);
+        return isDrawing;
+      },
+      end(event, isAdding) {
+        isDrawing = false;
+        draw.end(event, isAdding);
+      },
+    };
   }
 
   function onClick(event: MouseEvent): void {
@@ -119,10 +133,12 @@ export function listenToCells(
     if (cell && !isAdding(event)) actions.rename?.(cell);
   }
 
-  const at = (event: MouseEvent) => cellUnder(event, canvas, actions);
+  const at = (event: MouseEvent) => cellAt(pointerOn(event, canvas), actions.shape());
   const keyboard = { keydown: onKey, focus: showCursor, blur: leave };
-  const follow = (event: MouseEvent) => visit(at(event));
-  const pointer = { pointermove: follow, pointerleave: () => visit(null) };
+  const follow = (cell: (event: MouseEvent) => Cell | null) => (event: MouseEvent) => {
+    if (!isDrawing) visit(cell(event));
+  };
+  const pointer = { pointermove: follow(at), pointerleave: follow(() => null) };
   const clicks = { click: onClick, dblclick: onDoubleClick };
   listen(canvas, { ...keyboard, ...pointer, ...clicks }, signal);
 }
@@ -130,22 +146,21 @@ export function listenToCells(
 /** Drawn over cells; in a cell that was only pressed there is none yet. */
 function rectangle(
   canvas: HTMLCanvasElement,
-  { shape, outline, pickAll }: CellActions,
+  { shape, hover, outline, pickAll }: CellActions,
   start: MouseEvent,
   isHeld: boolean,
 ): Drag {
-  const nearest = (event: MouseEvent) => {
-    const box = canvas.getBoundingClientRect();
-    const { left, top } = box;
-    return nearestCell(event.clientX - left, event.clientY - top, box, shape());
-  };
+  const nearest = (event: MouseEvent) => nearestCell(pointerOn(event, canvas), shape());
   const origin = nearest(start);
   let rect: CellRect | null = null;
   return {
     move(event) {
-      const next = rectBetween(origin, nearest(event));
+      // Looked up once, before anything is moved: the second time would cost a layout.
+      const cell = nearest(event);
+      const next = rectBetween(origin, cell);
       if (!rect && !isHeld && cellCount(next) === 1) return false;
       rect = next;
+      hover(cell);
       outline?.(rect);
       return true;
     },
@@ -154,14 +169,4 @@ function rectangle(
       if (rect && event) pickAll?.(rect, isAdding ? "toggle" : "only");
     },
   };
-}
-
-function cellUnder(
-  event: MouseEvent,
-  canvas: HTMLCanvasElement,
-  actions: CellActions,
-): Cell | null {
-  const box = canvas.getBoundingClientRect();
-  const { left, top } = box;
-  return cellAt(event.clientX - left, event.clientY - top, box, actions.shape());
 }

@@ -1,7 +1,7 @@
 /** Choices: a select, a row of buttons of which one is pressed, a button with two states. */
 
 import type { Signal } from "@preact/signals-core";
-import { button, el, listen, react, setAttributes } from "../draw/dom";
+import { button, el, listen, react } from "../draw/dom";
 
 type Option = readonly [value: string, label: string, title?: string];
 
@@ -37,9 +37,11 @@ export function segments<T extends string>(
   signal: AbortSignal,
 ): HTMLElement {
   const buttons = options.map(([value, text, title = ""]) => {
-    const element = button(text, () => choose(value), signal);
-    element.classList.add("pw-shown");
-    setAttributes(element, { title: title || false, [`data-${name}`]: value });
+    const element = button(text, () => choose(value), signal, {
+      class: "pw-shown",
+      title: title || false,
+      [`data-${name}`]: value,
+    });
     pressed(element, () => now() === value, signal);
     return element;
   });
@@ -59,9 +61,8 @@ export function toggle(
   const flip = () => {
     state.value = !state.peek();
   };
-  const element = button(label, flip, signal);
-  element.classList.add("pw-shown", "pw-toggle");
-  element.title = title;
+  const attributes = { class: "pw-shown pw-toggle", title };
+  const element = button(label, flip, signal, attributes);
   pressed(element, () => state.value, signal);
   return element;
 }

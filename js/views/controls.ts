@@ -18,13 +18,7 @@ const SHOWN_WORDS: Record<Shown, readonly [label: string, title: string]> = {
 };
 
 export const controlsView: MakeView = (view) =>
-  el(
-    "section",
-    { class: "pw-controls" },
-    methodChoice(view),
-    shownSwitch(view),
-    legend(view),
-  );
+  el("section", "pw-controls", methodChoice(view), shownSwitch(view), legend(view));
 
 function methodChoice({ store, signal }: View): HTMLElement {
   const choose = (name: string) => store.set("method", name);
@@ -41,7 +35,7 @@ function methodChoice({ store, signal }: View): HTMLElement {
     setOptions(choice, options, chosen);
     choice.disabled = methods.length === 0;
   });
-  return el("label", { class: "pw-method-label" }, "Estimates by ", choice);
+  return el("label", "pw-method-label", "Estimates by ", choice);
 }
 
 /** "GradDrop (4 of 8 kinds)": elsewhere the estimates of AtP stay. */
@@ -63,7 +57,7 @@ function shownSwitch({ store, signal }: View): HTMLElement {
 }
 
 function legend({ store, signal }: View): HTMLElement {
-  const entries = el("div", { class: "pw-legend" });
+  const entries = el("div", "pw-legend");
   react(signal, () => {
     const { facets, shown } = store.figure.value;
     const cells = [...facets.values()];
@@ -82,6 +76,6 @@ function legend({ store, signal }: View): HTMLElement {
 }
 
 function entry(mark: string, text: string): HTMLElement {
-  const swatch = el("span", { class: `pw-swatch pw-swatch-${mark}` });
-  return el("span", { class: "pw-legend-entry" }, swatch, text);
+  const swatch = el("span", `pw-swatch pw-swatch-${mark}`);
+  return el("span", "pw-legend-entry", swatch, text);
 }

@@ -85,7 +85,13 @@ async function pngParcel(view: View, selector: string, scale: number): Promise<P
 
 function csvParcel({ store }: View, study: Study): Parcel {
   const [grids, verified] = [store.grids.peek(), store.verified.peek()];
-  const csv = toCsv({ study, grids, verified, names: store.names.peek() });
+  const csv = toCsv({
+    study,
+    grids,
+    verified,
+    names: store.names.peek(),
+    method: store.method.peek(),
+  });
   return textParcel(csv, "csv");
 }
 

@@ -20,7 +20,7 @@ export function foldable(name: Section, title: string, makeView: MakeView): Make
     const { store, signal } = view;
     const section = makeView(view);
     const own = section.querySelector(":scope > .pw-section-title");
-    const head = own ?? el("div", { class: "pw-section-title" }, title);
+    const head = own ?? el("div", "pw-section-title", title);
     if (!own) section.prepend(head);
     const handle = el("button", { type: "button", class: "pw-fold" });
     setAttributes(handle, { "aria-label": title, "data-section": name });

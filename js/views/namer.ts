@@ -30,8 +30,8 @@ export function createNamer(view: View, section: HTMLElement): HTMLElement {
   };
   const form = el(
     "form",
-    { class: "pw-namer" },
-    el("label", { class: "pw-namer-label" }, label, field),
+    "pw-namer",
+    el("label", "pw-namer-label", label, field),
     button("save", () => form.requestSubmit(), signal),
     button("cancel", close, signal),
   );

@@ -5,21 +5,14 @@ import { readTyped } from "../state/typed";
 import type { View } from "./view";
 
 export function pickTools(view: View): HTMLElement {
-  return el(
-    "span",
-    { class: "pw-pick-tools" },
-    ...historyButtons(view),
-    ...typed(view),
-  );
+  return el("span", "pw-pick-tools", ...historyButtons(view), ...typed(view));
 }
 
 function historyButtons({ store, signal }: View): HTMLElement[] {
   const { history } = store;
-  const back = button("←", () => history.back(), signal);
-  const forward = button("→", () => history.forward(), signal);
-  back.setAttribute("aria-label", "Earlier picks");
-  forward.setAttribute("aria-label", "Later picks");
-  for (const one of [back, forward]) one.classList.add("pw-plain");
+  const named = (label: string) => ({ class: "pw-plain", "aria-label": label });
+  const back = button("←", history.back, signal, named("Earlier picks"));
+  const forward = button("→", history.forward, signal, named("Later picks"));
   react(signal, () => {
     back.disabled = !history.canBack.value;
     forward.disabled = !history.canForward.value;

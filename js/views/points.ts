@@ -1,6 +1,7 @@
 /** Pointer and keyboard on a canvas of points: hover, click, steps, and the brush. */
 
 import { isPlain, listen } from "../draw/dom";
+import { pointerOn } from "../draw/geometry";
 import { type Box, boxOf, type Point } from "../draw/hits";
 import type { PickMode } from "../state/selection";
 import { type Drag, isAdding, listenToDrag } from "./drag";
@@ -112,11 +113,8 @@ export function stepped(
 }
 
 function placeOf(event: MouseEvent, canvas: HTMLCanvasElement): Point {
-  const box = canvas.getBoundingClientRect();
+  const { x, y, width } = pointerOn(event, canvas);
   // A host may draw its page enlarged: the canvas knows its own size in its own pixels.
-  const enlarged = box.width / (Number.parseFloat(canvas.style.width) || box.width);
-  return {
-    x: (event.clientX - box.left) / enlarged,
-    y: (event.clientY - box.top) / enlarged,
-  };
+  const enlarged = width / (Number.parseFloat(canvas.style.width) || width);
+  return { x: x / enlarged, y: y / enlarged };
 }

@@ -20,7 +20,7 @@ const MAX_NAMED = 4;
 
 export const promptView: MakeView = (view) => {
   const { store, signal } = view;
-  const tokens = el("div", { class: "pw-tokens" });
+  const tokens = el("div", "pw-tokens");
   // Long prompts scroll, which a keyboard can only do in what it can reach.
   const reach = {
     tabindex: 0,
@@ -28,7 +28,7 @@ export const promptView: MakeView = (view) => {
     "aria-label": "Clean and corrupted prompt",
   };
   const strip = el("div", { class: "pw-strip", ...reach }, rowNames(), tokens);
-  const facts = el("div", { class: "pw-facts" });
+  const facts = el("div", "pw-facts");
   let columns: HTMLElement[] = [];
   react(signal, () => {
     const study = store.study.value;
@@ -41,14 +41,14 @@ export const promptView: MakeView = (view) => {
     facts.replaceChildren(...(study ? pairFacts(study, store.pair.value) : []));
   });
   followHover(view, tokens, () => columns);
-  return el("section", { class: "pw-prompt" }, strip, pairLine(view, facts));
+  return el("section", "pw-prompt", strip, pairLine(view, facts));
 };
 
 function rowNames(): HTMLElement {
   return el(
     "div",
-    { class: "pw-row-names" },
-    el("span", { class: "pw-name" }),
+    "pw-row-names",
+    el("span", "pw-name"),
     el("span", {}, "clean"),
     el("span", {}, "corrupted"),
   );
@@ -66,7 +66,7 @@ function tokenColumns(study: Study, pair: number): HTMLElement[] {
     const column = el(
       "div",
       { class: "pw-token", "data-pos": position, title },
-      el("span", { class: "pw-name" }, nameOf(study, position)),
+      el("span", "pw-name", nameOf(study, position)),
       tokenText(clean, "pw-clean"),
       tokenText(corrupted, "pw-corrupted"),
     );
@@ -83,8 +83,8 @@ function nameOf({ names, answerPosition }: Study, position: number): string {
 export function tokenText(token: string, name: string): HTMLElement {
   const { lead, body } = visibleToken(token);
   const text = el("bdi", { dir: "ltr" }, body);
-  const space = lead ? [el("span", { class: "pw-space" }, lead)] : [];
-  return el("span", { class: name }, ...space, text);
+  const space = lead ? [el("span", "pw-space", lead)] : [];
+  return el("span", name, ...space, text);
 }
 
 /** Answers and metric: of one pair, or over all of them. */
@@ -133,7 +133,7 @@ function answerFacts(pair: Pair | undefined): HTMLElement[] {
     const mark = index === 0 ? "✓" : "✗";
     return el(
       "span",
-      { class: `pw-answer pw-${role}` },
+      `pw-answer pw-${role}`,
       `${mark} ${role} `,
       tokenText(answer, "pw-answer-token"),
     );
@@ -154,7 +154,7 @@ function pairLine(view: View, facts: HTMLElement): HTMLElement {
     const mean = ["-1", `mean of ${pairs.length} pairs`] as const;
     setOptions(choice, [mean, ...each], `${store.pair.value}`);
   });
-  return el("div", { class: "pw-pair-line" }, choice, directionSwitch(view), facts);
+  return el("div", "pw-pair-line", choice, directionSwitch(view), facts);
 }
 
 /** Only where there are two: an ablation has no other direction. */

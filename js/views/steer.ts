@@ -1,7 +1,7 @@
 /** Pointer, wheel and keyboard on a square matrix that can be zoomed and panned. */
 
 import { isPlain, listen } from "../draw/dom";
-import { type Cell, cellAt, movedCell } from "../draw/geometry";
+import { type Cell, cellAt, movedCell, pointerOn } from "../draw/geometry";
 import {
   canZoomOut,
   panned,
@@ -71,8 +71,8 @@ export function steer(
   function onWheel(event: WheelEvent): void {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault(); // the browser would zoom the page
-    const { x, y, width, height } = canvas.getBoundingClientRect();
-    const at = { x: (event.clientX - x) / width, y: (event.clientY - y) / height };
+    const { x, y, width, height } = pointerOn(event, canvas);
+    const at = { x: x / width, y: y / height };
     const factor = Math.exp(-event.deltaY * WHEEL_SPEED);
     actions.look(zoomed(actions.viewport(), factor, at));
   }
@@ -156,8 +156,6 @@ function cellUnder(
   canvas: HTMLCanvasElement,
   { top, left, count }: Viewport,
 ): Cell | null {
-  const box = canvas.getBoundingClientRect();
-  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-  const cell = cellAt(x, y, box, { rows: count, columns: count });
+  const cell = cellAt(pointerOn(event, canvas), { rows: count, columns: count });
   return cell && { row: cell.row + top, column: cell.column + left };
 }

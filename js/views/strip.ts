@@ -35,10 +35,10 @@ export function tokenStrip(view: HeadsView): HTMLElement {
     const size = pattern.value?.size ?? 0;
     return token !== null && token < size ? token : null;
   });
-  const title = el("span", { class: "pw-focus-title" });
-  const words = el("div", { class: "pw-focus-words" });
-  const head = el("div", { class: "pw-focus-line" }, directionSwitch(view), title);
-  const strip = el("div", { class: "pw-focus" }, head, words, tokens.element);
+  const title = el("span", "pw-focus-title");
+  const words = el("div", "pw-focus-words");
+  const head = el("div", "pw-focus-line", directionSwitch(view), title);
+  const strip = el("div", "pw-focus", head, words, tokens.element);
   react(signal, () => {
     strip.hidden = pattern.value === null || store.study.value === null;
     title.textContent = focusTitle(view, focus.value);

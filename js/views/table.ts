@@ -57,7 +57,7 @@ export function createRows(
     "aria-multiselectable": "true",
     "aria-label": LABEL,
   });
-  const box = el("div", { class: "pw-ranking-box" }, table);
+  const box = el("div", "pw-ranking-box", table);
   const port = computed(() => viewport(view, state));
   const cursor = makeCursor(state);
   drawRows(view, state, table, cursor, port);
@@ -147,7 +147,7 @@ function drawRows(
 
 /** Stands for rows that are not drawn. */
 function spacer(): { element: HTMLElement; rows: (count: number) => void } {
-  const cell = el("td", { class: "pw-spacer" });
+  const cell = el("td", "pw-spacer");
   const element = el("tbody", { "aria-hidden": "true" }, el("tr", {}, cell));
   return {
     element,

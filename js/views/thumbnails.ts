@@ -45,8 +45,8 @@ function thumbnail(view: HeadsView, name: string): HTMLElement {
   const attributes = { type: "button", class: "pw-thumbnail", role: "radio" };
   const element = el("button", { ...attributes, "data-head": name });
   if (!head) return element;
-  const canvas = el("canvas", { class: "pw-thumbnail-picture" });
-  element.append(canvas, el("span", { class: "pw-thumbnail-name" }, name));
+  const canvas = el("canvas", "pw-thumbnail-picture");
+  element.append(canvas, el("span", "pw-thumbnail-name", name));
   element.append(ownNameTag(view, head), stateTag(view, head));
   const choose = () => {
     look.chosen.value = name;
@@ -89,7 +89,7 @@ function ownNameTag(view: HeadsView, head: HeadRef): HTMLElement {
 }
 
 function stateTag(view: HeadsView, head: HeadRef): HTMLElement {
-  const tag = el("span", { class: "pw-thumbnail-state" });
+  const tag = el("span", "pw-thumbnail-state");
   react(view.signal, () => {
     const state = entryOf(view, head)?.state ?? "loading";
     tag.textContent = state === "failed" ? "failed" : "…";

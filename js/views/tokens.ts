@@ -111,7 +111,7 @@ function tokenElement(
   const element = el(
     "span",
     { class: "pw-focus-token", role: "option", tabindex: -1, "data-pos": position },
-    el("span", { class: "pw-name" }, name),
+    el("span", "pw-name", name),
     ...lines,
   );
   element.title = `position ${position}${name && ` (${name})`}: ${words}`;

@@ -4,29 +4,32 @@ import type { Signal } from "@preact/signals-core";
 import { button, el, react } from "../draw/dom";
 import { unsigned } from "../draw/number";
 import type { Cause, Diagnosis } from "../state/diagnoses";
+import { tryAgain } from "./asking";
 import type { View } from "./view";
 
 /** Shows the answer for the node that is asked about; hidden where none is. */
 export function whyPanel(
-  { store, signal }: View,
+  view: View,
   asked: Signal<string | null>,
   onClose: () => void,
 ): HTMLElement {
-  const heading = el("span", { class: "pw-why-title" });
+  const { store, signal } = view;
+  const heading = el("span", "pw-why-title");
   const leave = () => {
     asked.value = null;
     onClose();
   };
-  const close = button("×", leave, signal);
-  close.classList.add("pw-plain");
-  close.setAttribute("aria-label", "Close the reasons");
+  const close = button("×", leave, signal, {
+    class: "pw-plain",
+    "aria-label": "Close the reasons",
+  });
   const retry = () => {
     const node = asked.peek();
     if (node !== null) store.diagnoses.retry(node);
   };
-  const again = button("try again", retry, signal);
+  const again = tryAgain(view, retry);
   const answer = el("div", { class: "pw-why-answer", "aria-live": "polite" });
-  const panel = el("div", { class: "pw-why-panel" }, heading, close, answer);
+  const panel = el("div", "pw-why-panel", heading, close, answer);
   react(signal, () => {
     const node = asked.value;
     panel.hidden = node === null;
@@ -42,23 +45,11 @@ export function whyPanel(
 function content(diagnosis: Diagnosis | undefined, again: HTMLElement): HTMLElement[] {
   switch (diagnosis?.state) {
     case undefined:
-      return [
-        el("p", { class: "pw-quiet" }, "Not asked since the estimates are others. "),
-        again,
-      ];
+      return [el("p", "pw-quiet", "Not asked since the estimates are others. "), again];
     case "loading":
-      return [
-        el(
-          "p",
-          { class: "pw-quiet" },
-          "Asking the kernel: it answers when it is free.",
-        ),
-      ];
+      return [el("p", "pw-quiet", "Asking the kernel: it answers when it is free.")];
     case "failed":
-      return [
-        el("p", { class: "pw-error" }, `No diagnosis: ${diagnosis.message}`),
-        again,
-      ];
+      return [el("p", "pw-error", `No diagnosis: ${diagnosis.message}`), again];
     case "ready":
       return answers(diagnosis.answer.causes, diagnosis.answer.notLookedAt);
   }
@@ -86,5 +77,5 @@ function answers(
 
 function fold(title: string, words: string, className = ""): HTMLElement {
   const summary = el("summary", { class: className }, title);
-  return el("details", { class: "pw-evidence" }, summary, el("div", {}, words));
+  return el("details", "pw-evidence", summary, el("div", {}, words));
 }

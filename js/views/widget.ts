@@ -54,8 +54,8 @@ function beside(...parts: readonly MakeView[]): MakeView {
 }
 
 export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSignal) {
-  const body = el("div", { class: "pw-body" });
-  const root = el("div", { class: "pw-root" }, body);
+  const body = el("div", "pw-body");
+  const root = el("div", "pw-root", body);
   listen(root, { keydown: keepPlainKeys }, signal);
   parent.append(root);
   const ui = createUi();

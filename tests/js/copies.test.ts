@@ -56,7 +56,9 @@ function csv() {
     ),
   );
   const grids = new Map([["resid_pre" as const, readGrid(raw, "grid")]]);
-  const lines = toCsv({ study, grids, verified, names: {} }).split("\r\n");
+  const lines = toCsv({ study, grids, verified, names: {}, method: "atp" }).split(
+    "\r\n",
+  );
   const [header = "", ...rest] = lines;
   return rest.map((line) => {
     const fields = line.split(",");
@@ -80,7 +82,22 @@ test("the table has a line per cell, with what is known exactly", () => {
 
 test("verified nodes without a cell have lines too, and spaces are kept by quotes", () => {
   const rows = csv();
-  expect(rows.find(({ node }) => node === "L1H1.q@3")?.exact).toBe("0.301");
+  const finer = rows.find(({ node }) => node === "L1H1.q@3");
+  const { estimate } = readVerified(VERIFIED["L4H0.q"], "finer");
+  expect(finer).toMatchObject({
+    kind: "q",
+    layer: "1",
+    head: "1",
+    pos: "3",
+    metric: study.metric.name,
+    direction: "denoising",
+    method: "atp",
+    estimate: `${estimate}`,
+    exact: "0.301",
+  });
+  expect(rows.every(({ node, metric }) => !node || metric === study.metric.name)).toBe(
+    true,
+  );
   expect(rows[2]?.token).toBe('" Mary"');
 });
 
@@ -96,7 +113,13 @@ test("the miss of an estimate without a sign is that of the sizes", () => {
   const entry = Object.values(grid("z", ["layer", "head"], [1, 2], () => 0.3))[0];
   const sized = readGrid({ ...(entry as object), signed: false }, "grid");
   const grids = new Map([["z" as const, sized]]);
-  const [header = "", ...lines] = toCsv({ study, grids, verified, names: {} })
+  const [header = "", ...lines] = toCsv({
+    study,
+    grids,
+    verified,
+    names: {},
+    method: "atp",
+  })
     .trim()
     .split("\r\n");
   const at = header.split(",").indexOf("miss");

@@ -7,7 +7,7 @@ import { type Kind, parseNode } from "../../js/state/node";
 import {
   clickedSort,
   firstSort,
-  headLabel,
+  headNicknames,
   rankingRows,
   ranks,
   SORT_COLUMNS,
@@ -83,7 +83,8 @@ describe("the user's name of a head", () => {
   const names = { L9H4: "name mover", L9H5: "backup", L9H6: "name mover" };
 
   test("stands at all its nodes, and at no residual stream", () => {
-    const at = (name: string) => headLabel(node(name), names, { heads: 8, kvHeads: 8 });
+    const at = (name: string) =>
+      headNicknames(node(name), names, { heads: 8, kvHeads: 8 });
     expect(at("L9H4.q@12")).toBe("name mover");
     expect(at("L9H7.q")).toBe("");
     expect(at("L9.resid_pre@4")).toBe("");
@@ -91,9 +92,9 @@ describe("the user's name of a head", () => {
 
   test("of a KV head is that of its query heads, each once", () => {
     const counts = { heads: 8, kvHeads: 2 };
-    expect(headLabel(node("L9H1.k"), names, counts)).toBe("name mover, backup");
-    expect(headLabel(node("L9H4.q"), names, counts)).toBe("name mover");
-    expect(headLabel(node("L9H0.v"), names, counts)).toBe("");
+    expect(headNicknames(node("L9H1.k"), names, counts)).toBe("name mover, backup");
+    expect(headNicknames(node("L9H4.q"), names, counts)).toBe("name mover");
+    expect(headNicknames(node("L9H0.v"), names, counts)).toBe("");
   });
 });
 

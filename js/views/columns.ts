@@ -1,0 +1,19 @@
+/** Heads and cells that all tables have. */
+
+import { el } from "../draw/dom";
+
+export function columnHead(text: string, title = ""): HTMLTableCellElement {
+  return el("th", { scope: "col", class: "pw-column", title: title || false }, text);
+}
+
+export function rowHead(...children: (Node | string)[]): HTMLTableCellElement {
+  return el("th", { scope: "row", class: "pw-pick-name" }, ...children);
+}
+
+export function valueCell(name = "", ...children: (Node | string)[]) {
+  return el("td", `pw-value ${name}`, ...children);
+}
+
+export function plainTable(head: HTMLElement, body: HTMLElement): HTMLTableElement {
+  return el("table", "pw-table", el("thead", {}, head), body);
+}
