@@ -61,14 +61,13 @@ function readTheme(root: HTMLElement): Theme {
   const dark = isDark(root);
   root.dataset.theme = dark ? "dark" : "light";
   const style = getComputedStyle(root);
-  const read = (name: string, fallback: string) =>
-    style.getPropertyValue(name).trim() || fallback;
+  const read = (name: string) => style.getPropertyValue(name).trim();
   return {
     dark,
     palette: makePalette(dark),
-    ink: read("--pw-ink", dark ? "#eee" : "#222"),
-    paper: read("--pw-paper", dark ? "#111" : "#fff"),
-    hatch: read("--pw-hatch", "#888"),
+    ink: read("--pw-ink"),
+    paper: read("--pw-paper"),
+    hatch: read("--pw-hatch"),
     density: devicePixelRatio || 1,
   };
 }

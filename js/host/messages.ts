@@ -187,10 +187,5 @@ function isProgress(content: unknown): content is ProgressMessage {
 }
 
 function hasKind(content: unknown, kind: string): content is Record<string, unknown> {
-  return (
-    typeof content === "object" &&
-    content !== null &&
-    "kind" in content &&
-    content.kind === kind
-  );
+  return Object(content).kind === kind;
 }

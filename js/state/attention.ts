@@ -193,17 +193,9 @@ function readRun(
   size: number,
   run: string,
 ): RunPattern {
-  const weights = shorts(weightBytes, `attention.${run}`);
-  const norms = floats(normBytes, `attention.${run} norms`);
   const area = heads * triangleLength(size);
-  if (weights.length !== area) {
-    const expected = `${area} weights, for triangles of ${size} rows`;
-    throw new ShapeError(`attention.${run}`, expected, weights.length);
-  }
-  if (norms.length !== heads * size) {
-    const expected = `${heads * size} norms, one a position`;
-    throw new ShapeError(`attention.${run}`, expected, norms.length);
-  }
+  const weights = shorts(weightBytes, `attention.${run}`, area);
+  const norms = floats(normBytes, `attention.${run} norms`, heads * size);
   return { weights, norms };
 }
 

@@ -34,8 +34,8 @@ export function isHeadKind(kind: string): kind is HeadKind {
   return (HEAD_KINDS as readonly string[]).includes(kind); // widened: any text is asked
 }
 
-export function isPositionKind(kind: string): kind is PositionKind {
-  return (POSITION_KINDS as readonly string[]).includes(kind); // widened, as above
+export function isKind(kind: string): kind is Kind {
+  return (KINDS as readonly string[]).includes(kind); // widened, as above
 }
 
 /** Null for a name that is no node: it may come from a newer kernel, or a user. */
@@ -49,7 +49,7 @@ export function parseNode(name: string): Node | null {
     const fits = node.head !== null && (src === null || kind === "pattern");
     return fits ? { ...node, kind, src: src ?? null } : null;
   }
-  if (!isPositionKind(kind) || node.head !== null || node.pos === null) return null;
+  if (!isKind(kind) || node.head !== null || node.pos === null) return null;
   return srcText === undefined ? { ...node, kind, src: null } : null;
 }
 

@@ -1,6 +1,6 @@
 /** How estimates agree with what is verified, and what is not known: the kernel's figures. */
 
-import { isHeadKind, isPositionKind, type Kind } from "./node";
+import { isKind, type Kind } from "./node";
 import {
   fields,
   list,
@@ -58,10 +58,6 @@ export function verifiedSince({ kinds, unverified }: Bound, report: Report): num
   let now = 0;
   for (const one of reports) if (one) now += one.total - one.idle - one.verified;
   return Math.max(0, unverified - now);
-}
-
-export function isKind(value: string): value is Kind {
-  return isHeadKind(value) || isPositionKind(value);
 }
 
 const figure: Reader<number | null> = nullable(measured);

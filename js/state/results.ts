@@ -1,6 +1,6 @@
 /** What the kernel has computed: grids of estimates, verified nodes, the job's state. */
 
-import { isHeadKind, isPositionKind, type Kind, type Node, nodeCell } from "./node";
+import { isHeadKind, KINDS, type Kind, type Node, nodeCell } from "./node";
 import {
   fields,
   floats,
@@ -76,18 +76,12 @@ export const NO_JOB: Job = {
 
 export function readGrid(value: unknown, where: string): Grid {
   const raw = record(value, where);
-  const kind = text(raw.kind, `${where}.kind`);
-  if (!isHeadKind(kind) && !isPositionKind(kind)) {
-    throw new ShapeError(`${where}.kind`, "a known kind", kind);
-  }
+  const kind = oneOf(...KINDS)(raw.kind, `${where}.kind`);
   const axes = list(text)(raw.axes, `${where}.axes`).join();
   const expected = isHeadKind(kind) ? "layer,head" : "layer,pos";
   if (axes !== expected) throw new ShapeError(`${where}.axes`, expected, axes);
   const [rows = 0, columns = 0] = list(whole)(raw.shape, `${where}.shape`);
-  const values = floats(raw.data, `${where}.data`);
-  if (values.length !== rows * columns) {
-    throw new ShapeError(`${where}.data`, `${rows} x ${columns} values`, values.length);
-  }
+  const values = floats(raw.data, `${where}.data`, rows * columns);
   return {
     kind,
     method: text(raw.method, `${where}.method`),
@@ -101,10 +95,7 @@ export function readGrid(value: unknown, where: string): Grid {
 
 /** Low, high, from, to: one after the other. */
 function readSpread(value: unknown, size: number, where: string): Spread {
-  const all = floats(value, `${where}.spread`);
-  if (all.length !== 4 * size) {
-    throw new ShapeError(`${where}.spread`, `4 x ${size} values`, all.length);
-  }
+  const all = floats(value, `${where}.spread`, 4 * size);
   const part = (index: number) => all.subarray(index * size, (index + 1) * size);
   return { low: part(0), high: part(1), from: part(2), to: part(3) };
 }

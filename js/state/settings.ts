@@ -99,17 +99,10 @@ export function createSettings(
     const { read, fallback, same }: Specs[T] = SPECS[trait];
     return follow(trait, read, fallback, same);
   };
-  const signals: Writable = {
-    selection: mirror("selection"),
-    shown: mirror("shown"),
-    pair: mirror("pair"),
-    method: mirror("method"),
-    direction: mirror("direction"),
-    kind: mirror("kind"),
-    names: mirror("names"),
-    folds: mirror("folds"),
-    wide: mirror("wide"),
-  };
+  const traits = Object.keys(SPECS) as ViewTrait[]; // the keys of a literal
+  const signals = Object.fromEntries(
+    traits.map((trait) => [trait, mirror(trait)]),
+  ) as Writable; // one each
   return {
     signals,
     set(trait, value) {
@@ -129,12 +122,7 @@ function readNames(value: unknown): Record<string, string> {
   return Object.fromEntries(entries.map(([head, name]) => [head, text(name, "names")]));
 }
 
-function sameNames(
-  a: Readonly<Record<string, string>>,
-  b: Readonly<Record<string, string>>,
-): boolean {
-  const [ours, theirs] = [Object.entries(a), Object.entries(b)];
-  return (
-    ours.length === theirs.length && ours.every(([head, name]) => b[head] === name)
-  );
+/** In the same order, too: whoever writes them again adds at the end. */
+function sameNames(a: Settings["names"], b: Settings["names"]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -88,14 +88,14 @@ export function oneOf<T extends string>(...allowed: readonly T[]): Reader<T> {
   };
 }
 
-/** The float32 numbers of a binary value. */
-export function floats(value: unknown, where: string): Float32Array {
-  return new Float32Array(copied(value, where, 4, "float32 bytes"));
+/** As many float32 numbers of a binary value as there must be. */
+export function floats(value: unknown, where: string, count: number): Float32Array {
+  return new Float32Array(copied(value, where, count, Float32Array));
 }
 
-/** The uint16 numbers of a binary value. */
-export function shorts(value: unknown, where: string): Uint16Array {
-  return new Uint16Array(copied(value, where, 2, "uint16 bytes"));
+/** As many uint16 numbers of a binary value as there must be. */
+export function shorts(value: unknown, where: string, count: number): Uint16Array {
+  return new Uint16Array(copied(value, where, count, Uint16Array));
 }
 
 /**
@@ -105,12 +105,14 @@ export function shorts(value: unknown, where: string): Uint16Array {
 function copied(
   value: unknown,
   where: string,
-  unit: number,
-  expected: string,
+  count: number,
+  { name, BYTES_PER_ELEMENT: unit }: { name: string; BYTES_PER_ELEMENT: number },
 ): ArrayBuffer | SharedArrayBuffer {
   const view = value instanceof ArrayBuffer ? new DataView(value) : value;
-  if (!ArrayBuffer.isView(view) || view.byteLength % unit !== 0) {
-    throw new ShapeError(where, expected, value);
+  if (!ArrayBuffer.isView(view)) throw new ShapeError(where, `bytes (${name})`, value);
+  if (view.byteLength !== count * unit) {
+    const size = view.byteLength / unit;
+    throw new ShapeError(where, `${count} values (${name})`, size);
   }
   const end = view.byteOffset + view.byteLength;
   return view.buffer.slice(view.byteOffset, end);

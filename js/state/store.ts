@@ -29,8 +29,8 @@ import { type FocusNode, focusNodes } from "./focus";
 import { createHistory, type History } from "./history";
 import { type Complain, createMirrors, type Mirrors, readEntries } from "./mirror";
 import { createNeurons, type NeuronStore } from "./neurons";
-import type { Kind } from "./node";
-import { isKind, type KindReport, type Report, readKindReport } from "./report";
+import { isKind, type Kind } from "./node";
+import { type KindReport, type Report, readKindReport } from "./report";
 import {
   type Grid,
   type Job,

@@ -11,7 +11,7 @@ import {
   type Report,
   verifiedSince,
 } from "../state/report";
-import { columnHead, plainTable, rowHead, valueCell } from "./columns";
+import { columnHead, evidence, plainTable, rowHead, valueCell } from "./columns";
 import type { MakeView } from "./view";
 import { counted, KIND_TITLES } from "./words";
 
@@ -126,9 +126,7 @@ function layerFold({ layers }: KindReport): HTMLElement[] {
   const rows = [...layers]
     .sort(([a], [b]) => a - b)
     .map(([layer, figures]) => ({ name: `${layer}`, n: `${figures.n}`, figures }));
-  const fold = el("details", "pw-evidence", el("summary", {}, "by layer"));
-  fold.append(figureTable("layer", rows));
-  return [fold];
+  return [evidence("by layer", figureTable("layer", rows))];
 }
 
 function boundLine(
@@ -146,12 +144,7 @@ function boundLine(
       `${about}${sentence(`no bound on the others: ${why}`)}`,
     );
   }
-  const assumption = el(
-    "details",
-    "pw-evidence",
-    el("summary", {}, "what this takes for granted"),
-    bound.assumption,
-  );
+  const assumption = evidence("what this takes for granted", bound.assumption);
   return el(
     "div",
     "pw-bound",

@@ -1,4 +1,4 @@
-/** Heads and cells that all tables have. */
+/** Heads and cells that all tables have, and what can be unfolded below. */
 
 import { el } from "../draw/dom";
 
@@ -16,4 +16,8 @@ export function valueCell(name = "", ...children: (Node | string)[]) {
 
 export function plainTable(head: HTMLElement, body: HTMLElement): HTMLTableElement {
   return el("table", "pw-table", el("thead", {}, head), body);
+}
+
+export function evidence(title: string, ...more: (Node | string)[]): HTMLElement {
+  return el("details", "pw-evidence", el("summary", {}, title), ...more);
 }

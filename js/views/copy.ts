@@ -96,16 +96,7 @@ function csvParcel({ store }: View, study: Study): Parcel {
 }
 
 function codeParcel({ store }: View, study: Study): Parcel {
-  const code = toPython(study, {
-    selection: store.selection.peek(),
-    shown: store.shown.peek(),
-    pair: store.pair.peek(),
-    method: store.method.peek(),
-    kind: store.kind.peek(),
-    names: store.names.peek(),
-    folds: store.folds.peek(),
-    wide: store.wide.peek(),
-  });
+  const code = toPython(study, (name) => store[name].peek());
   return textParcel(code, "py");
 }
 

@@ -1,7 +1,7 @@
 /** Pointer and keyboard on a canvas of points: hover, click, steps, and the brush. */
 
 import { isPlain, listen } from "../draw/dom";
-import { pointerOn } from "../draw/geometry";
+import { clamp, pointerOn } from "../draw/geometry";
 import { type Box, boxOf, type Point } from "../draw/hits";
 import type { PickMode } from "../state/selection";
 import { type Drag, isAdding, listenToDrag } from "./drag";
@@ -96,20 +96,15 @@ export function stepped(
 ): string | undefined {
   const last = order.length - 1;
   const at = from === null ? -1 : order.indexOf(from);
-  switch (key) {
-    case "ArrowRight":
-    case "ArrowDown":
-      return order[Math.min(at + 1, last)];
-    case "ArrowLeft":
-    case "ArrowUp":
-      return order[Math.max(at - 1, 0)];
-    case "Home":
-      return order[0];
-    case "End":
-      return order[last];
-    default:
-      return undefined;
-  }
+  const to = {
+    ArrowRight: at + 1,
+    ArrowDown: at + 1,
+    ArrowLeft: at - 1,
+    ArrowUp: at - 1,
+    Home: 0,
+    End: last,
+  }[key];
+  return to === undefined ? to : order[clamp(to, 0, last)];
 }
 
 function placeOf(event: MouseEvent, canvas: HTMLCanvasElement): Point {

@@ -225,13 +225,10 @@ function moveTabStop(tokens: TokenElement[], to: number): HTMLElement | undefine
 /** Left and right go along the text, up and down to the line above or below. */
 function neighbour(tokens: TokenElement[], from: number, key: string): number | null {
   const last = tokens.length - 1;
-  if (key === "ArrowLeft") return clamp(from - 1, 0, last);
-  if (key === "ArrowRight") return clamp(from + 1, 0, last);
-  if (key === "Home") return 0;
-  if (key === "End") return last;
   if (key === "ArrowUp") return otherLine(tokens, from, -1);
   if (key === "ArrowDown") return otherLine(tokens, from, 1);
-  return null;
+  const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last }[key];
+  return to === undefined ? null : clamp(to, 0, last);
 }
 
 function otherLine(tokens: TokenElement[], from: number, step: -1 | 1): number {

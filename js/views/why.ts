@@ -5,6 +5,7 @@ import { button, el, react } from "../draw/dom";
 import { unsigned } from "../draw/number";
 import type { Cause, Diagnosis } from "../state/diagnoses";
 import { tryAgain } from "./asking";
+import { evidence } from "./columns";
 import type { View } from "./view";
 
 /** Shows the answer for the node that is asked about; hidden where none is. */
@@ -66,16 +67,15 @@ function answers(
       ? "The numbers are consistent with none of the causes that were looked at."
       : "No cause could be looked at.";
   return [
-    ...found.map(({ name, words }) =>
-      fold(`consistent with ${name}`, words, "pw-found"),
-    ),
+    ...found.map(({ name, words }) => fold(`consistent with ${name}`, words, true)),
     ...(found.length === 0 ? [el("p", {}, nothing)] : []),
     ...others.map(({ name, words }) => fold(`no sign of ${name}`, words)),
     ...[...notLookedAt].map(([name, why]) => fold(`not looked at: ${name}`, why)),
   ];
 }
 
-function fold(title: string, words: string, className = ""): HTMLElement {
-  const summary = el("summary", { class: className }, title);
-  return el("details", "pw-evidence", summary, el("div", {}, words));
+function fold(title: string, words: string, isFound = false): HTMLElement {
+  const found = evidence(title, el("div", {}, words));
+  found.firstElementChild?.classList.toggle("pw-found", isFound);
+  return found;
 }

@@ -26,18 +26,19 @@ const SETTINGS = {
 } as const;
 
 test("the code of a new widget has nothing to set", () => {
-  expect(toPython(study, SETTINGS)).toMatch(/^PatchWidget\(study\)$/m);
+  expect(toPython(study, (name) => SETTINGS[name])).toMatch(/^PatchWidget\(study\)$/m);
 });
 
 test("the code sets what was changed, as Python writes it", () => {
-  const code = toPython(study, {
+  const changed = {
     ...SETTINGS,
     selection: ["L4H0.z", "L1H1.q"],
     pair: -1,
     method: "atp_qk",
     names: { L4H0: 'the "mover"' },
     wide: true,
-  });
+  };
+  const code = toPython(study, (name) => changed[name]);
   expect(code).toContain(`PatchWidget(
     study,
     selection=["L4H0.z", "L1H1.q"],
@@ -95,10 +96,7 @@ test("verified nodes without a cell have lines too, and spaces are kept by quote
     estimate: `${estimate}`,
     exact: "0.301",
   });
-  expect(rows.every(({ node, metric }) => !node || metric === study.metric.name)).toBe(
-    true,
-  );
-  expect(rows[2]?.token).toBe('" Mary"');
+  expect(rows[2]).toMatchObject({ token: '" Mary"', metric: study.metric.name });
 });
 
 test("the miss of an estimate without a sign is that of the sizes", () => {

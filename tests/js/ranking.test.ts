@@ -1,6 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { rowWindow, scrollFor } from "../../js/draw/rows";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
 import { filterRows } from "../../js/state/filter";
 import { type FocusNode, focusNodes } from "../../js/state/focus";
 import { type Kind, parseNode } from "../../js/state/node";
@@ -13,11 +12,10 @@ import {
   SORT_COLUMNS,
   sortRows,
 } from "../../js/state/ranking";
-import { createStore, type Store } from "../../js/state/store";
-import { mountWidget } from "../../js/views/widget";
+import { find, host, open as openWidget, place, store } from "./opened";
 import { CASES } from "./page/cases";
 import { TRAITS, verified } from "./page/data";
-import { settle, standInBrowser } from "./support";
+import { settle } from "./support";
 
 function node(name: string) {
   const found = parseNode(name);
@@ -239,40 +237,7 @@ test("finer nodes have a row, but no place among the cells", () => {
 });
 
 describe("the ranking", () => {
-  let host: FixtureHost;
-  let life: AbortController;
-  let store: Store;
-  let place: HTMLElement;
-
-  function open(traits: object = { ...TRAITS, kind: "z" }): void {
-    standInBrowser(1000);
-    host = fixtureHost({ ...traits });
-    life = new AbortController();
-    store = createStore(host, life.signal);
-    place = document.body.appendChild(document.createElement("div"));
-    mountWidget(store, place, life.signal);
-  }
-
-  beforeEach(() => {
-    vi.spyOn(console, "warn").mockImplementation(() => {});
-  });
-
-  afterEach(() => {
-    life.abort();
-    document.body.replaceChildren();
-    vi.unstubAllGlobals();
-    vi.useRealTimers();
-  });
-
-  function find<E extends Element>(
-    selector: string,
-    kind: new () => E,
-    within: Element = place,
-  ): E {
-    const found = within.querySelector(selector);
-    if (!(found instanceof kind)) throw new Error(`no ${selector}`);
-    return found;
-  }
+  const open = (traits: object = { ...TRAITS, kind: "z" }) => openWidget(traits);
 
   const section = () => find(".pw-ranking", HTMLElement);
   const table = () => find(".pw-ranking-table", HTMLTableElement);
