@@ -14,7 +14,7 @@ import { nodePlace } from "../state/place";
 import { headNicknames } from "../state/ranking";
 import { type Cloud, cloudValues, steps } from "../state/scatter";
 import { KIND_MARKS } from "./kinds";
-import { pickNode } from "./link";
+import { pickAll, pickNode } from "./link";
 import { listenToPoints } from "./points";
 import type { View } from "./view";
 import { counted } from "./words";
@@ -216,8 +216,7 @@ function listenToCloud(
       brush(box, isAdding) {
         const names = namesInside(drawing.peek(), box);
         if (names.length === 0) return; // a slip is no wish to lose the picks
-        const kept = isAdding ? store.selection.peek() : [];
-        store.set("selection", [...new Set([...kept, ...names])]);
+        pickAll(view, names, isAdding ? "toggle" : "only");
       },
     },
     signal,

@@ -1,6 +1,6 @@
 /** A part of the page that can be folded away; which ones are is a trait. */
 
-import { el, listen, react, setAttributes } from "../draw/dom";
+import { el, listen, react } from "../draw/dom";
 import type { Section } from "../state/settings";
 import type { Store } from "../state/store";
 import type { MakeView } from "./view";
@@ -22,8 +22,12 @@ export function foldable(name: Section, title: string, makeView: MakeView): Make
     const own = section.querySelector(":scope > .pw-section-title");
     const head = own ?? el("div", "pw-section-title", title);
     if (!own) section.prepend(head);
-    const handle = el("button", { type: "button", class: "pw-fold" });
-    setAttributes(handle, { "aria-label": title, "data-section": name });
+    const handle = el("button", {
+      type: "button",
+      class: "pw-fold",
+      "aria-label": title,
+      "data-section": name,
+    });
     const toggle = () => fold(store, name, !store.folds.peek().includes(name));
     listen(handle, { click: toggle }, signal);
     head.prepend(handle);

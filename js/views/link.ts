@@ -3,7 +3,7 @@
 import { listen } from "../draw/dom";
 import { onAbort } from "../host/life";
 import type { Place } from "../state/place";
-import { type PickMode, pick } from "../state/selection";
+import { type PickMode, pick, pickMany } from "../state/selection";
 import type { View } from "./view";
 
 /** Under the pointer the element stands for a place. */
@@ -26,4 +26,12 @@ export function linkHover(
 
 export function pickNode({ store }: View, name: string, mode: PickMode): void {
   store.set("selection", pick(store.selection.peek(), name, mode));
+}
+
+export function pickAll(
+  { store }: View,
+  names: readonly string[],
+  mode: PickMode,
+): void {
+  store.set("selection", pickMany(store.selection.peek(), names, mode));
 }

@@ -2,6 +2,7 @@
 
 import { button, el, listen, react } from "../draw/dom";
 import { readTyped } from "../state/typed";
+import { pickAll } from "./link";
 import type { View } from "./view";
 
 export function pickTools(view: View): HTMLElement {
@@ -20,7 +21,8 @@ function historyButtons({ store, signal }: View): HTMLElement[] {
   return [back, forward];
 }
 
-function typed({ store, signal }: View): HTMLElement[] {
+function typed(view: View): HTMLElement[] {
+  const { store, signal } = view;
   const input = el("input", {
     class: "pw-input pw-typed",
     placeholder: "pick by name: 9.9 L9H9.q@12",
@@ -42,8 +44,7 @@ function typed({ store, signal }: View): HTMLElement[] {
     if (!study) return;
     const { names, problems } = readTyped(input.value, study, store.kind.peek());
     problem.textContent = problems.join("; ");
-    const added = names.filter((name) => !store.selection.peek().includes(name));
-    if (added.length > 0) store.set("selection", [...store.selection.peek(), ...added]);
+    pickAll(view, names, "toggle");
     if (problems.length === 0) input.value = "";
   }
 }

@@ -14,8 +14,7 @@ import { counted, rangeWords, valueWords } from "./words";
 const HINT =
   "Click a cell to run its exact patch, shift-click to add one, drag to pick many.";
 
-const SAVED_HINT =
-  "A saved page: a click shows what was computed, and runs nothing.";
+const SAVED_HINT = "A saved page: a click shows what was computed, and runs nothing.";
 
 /** Narrower widgets get a line more, so that nothing below ever jumps. */
 const NARROW_PX = 820;
