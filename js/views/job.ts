@@ -13,6 +13,7 @@ export const jobView: MakeView = ({ store, signal }) => {
   const retry = button("run again", () => void store.retryJob(), signal, {
     class: "pw-retry",
   });
+  retry.hidden = store.isSaved;
   react(signal, () => {
     const job = store.job.value;
     bar.dataset.state = job.state;
