@@ -8,6 +8,7 @@
 import type { Initialize, Render } from "@anywidget/types";
 import { anywidgetHost } from "./host/anywidget";
 import type { Host } from "./host/host";
+import { childLife } from "./host/life";
 import { createStore, type Store } from "./state/store";
 import { mountWidget } from "./views/widget";
 
@@ -16,13 +17,14 @@ export default (): { initialize: Initialize; render: Render } => {
   return {
     // Must not wait for anything: messages are held back until it is done.
     initialize({ model, signal }) {
-      const life = lifeWithin(signal);
+      // Hosts before anywidget 0.11 pass no signal, and only call what is returned.
+      const life = childLife(signal);
       store = createStore(anywidgetHost(model), life.signal);
       return () => life.abort();
     },
     render({ el, signal }) {
       if (!store) throw new Error("patchwidget: render was called before initialize");
-      const life = lifeWithin(signal);
+      const life = childLife(signal);
       mountWidget(store, el, life.signal);
       return () => life.abort();
     },
@@ -32,11 +34,4 @@ export default (): { initialize: Initialize; render: Render } => {
 /** The whole widget on another host: what a saved page calls. */
 export function mount(host: Host, parent: HTMLElement, signal: AbortSignal): void {
   mountWidget(createStore(host, signal), parent, signal);
-}
-
-/** Hosts before anywidget 0.11 pass no signal, and only call what was returned. */
-function lifeWithin(signal: AbortSignal | undefined): AbortController {
-  const life = new AbortController();
-  signal?.addEventListener("abort", () => life.abort(), { signal: life.signal });
-  return life;
 }

@@ -43,23 +43,34 @@ export function paint(canvas: HTMLCanvasElement, painting: Painting): boolean {
   const { matrix, cellWidth, cellHeight, theme } = painting;
   const width = matrix.columns * cellWidth;
   const height = matrix.rows * cellHeight;
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  canvas.width = Math.max(1, Math.round(width * theme.density));
-  canvas.height = Math.max(1, Math.round(height * theme.density));
-  const context = canvas.getContext("2d");
+  const context = sizedContext(canvas, width, height, theme.density);
   if (!context) return false;
   paintValues(context, painting);
-  context.scale(canvas.width / width, canvas.height / height);
   paintAbsent(context, painting);
   paintGaps(context, painting);
   paintMarks(context, painting);
   return true;
 }
 
+/** Emptied, and in CSS pixels; null where it cannot be drawn on. */
+export function sizedContext(
+  canvas: HTMLCanvasElement,
+  width: number,
+  height: number,
+  density: number,
+): CanvasRenderingContext2D | null {
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  canvas.width = Math.max(1, Math.round(width * density));
+  canvas.height = Math.max(1, Math.round(height * density));
+  const context = canvas.getContext("2d");
+  context?.scale(canvas.width / width, canvas.height / height);
+  return context;
+}
+
 /** One pixel per cell, then enlarged (or, for very long prompts, reduced). */
 function paintValues(context: CanvasRenderingContext2D, painting: Painting): void {
-  const { matrix, colours, scale, theme, cellWidth } = painting;
+  const { matrix, colours, scale, theme, cellWidth, cellHeight } = painting;
   const { rows, columns, values } = matrix;
   const small = document.createElement("canvas");
   small.width = columns;
@@ -76,9 +87,10 @@ function paintValues(context: CanvasRenderingContext2D, painting: Painting): voi
   }
   target.putImageData(image, 0, 0);
   context.fillStyle = theme.paper;
-  context.fillRect(0, 0, context.canvas.width, context.canvas.height);
+  const [width, height] = [columns * cellWidth, rows * cellHeight];
+  context.fillRect(0, 0, width, height);
   context.imageSmoothingEnabled = cellWidth * theme.density < 1;
-  context.drawImage(small, 0, 0, context.canvas.width, context.canvas.height);
+  context.drawImage(small, 0, 0, width, height);
 }
 
 /** A dot where nothing was run yet, hatching where a value ought to be. */

@@ -1,17 +1,22 @@
 /** Small helpers for elements whose life ends with an AbortSignal. */
 
 import { effect, untracked } from "@preact/signals-core";
+import { childLife, onAbort } from "../host/life";
 
 type Attributes = Record<string, string | number | boolean>;
 
-/** Text is only ever set as text: tokens may hold markup. */
+/**
+ * An element with attributes, or with nothing but a class. Text is only ever set as text:
+ * tokens may hold markup.
+ */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
-  attributes: Attributes = {},
+  attributes: Attributes | string = {},
   ...children: (Node | string)[]
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
-  setAttributes(element, attributes);
+  const isClass = typeof attributes === "string";
+  setAttributes(element, isClass ? { class: attributes } : attributes);
   element.append(...children);
   return element;
 }
@@ -29,12 +34,41 @@ export function svgEl<K extends keyof SVGElementTagNameMap>(
 
 export function button(
   label: string,
-  onClick: () => void,
+  onClick: (event: MouseEvent) => void,
   signal: AbortSignal,
+  { class: name = "", ...attributes }: Attributes = {},
 ): HTMLButtonElement {
-  const element = el("button", { type: "button", class: "pw-button" }, label);
-  element.addEventListener("click", onClick, { signal });
+  const common = { type: "button", class: `pw-button ${name}`.trim() };
+  const element = el("button", { ...common, ...attributes }, label);
+  listen(element, { click: onClick }, signal);
   return element;
+}
+
+/** Beside what matters more. */
+export function quiet(text: string): HTMLElement {
+  return el("span", "pw-quiet", text);
+}
+
+type Listeners = {
+  [K in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[K]) => void;
+};
+
+/** Listeners by event, until the signal aborts. */
+export function listen(
+  target: EventTarget,
+  listeners: Listeners,
+  signal: AbortSignal,
+  options: AddEventListenerOptions = {},
+): void {
+  for (const [event, listener] of Object.entries(listeners)) {
+    // Each fits its event by the type above, which `entries` cannot follow.
+    target.addEventListener(event, listener as EventListener, { ...options, signal });
+  }
+}
+
+/** Keys with a modifier are the browser's and the notebook's. */
+export function isPlain(event: KeyboardEvent): boolean {
+  return !event.ctrlKey && !event.metaKey && !event.altKey;
 }
 
 /** `false` takes an attribute away; `true` sets it empty. */
@@ -49,7 +83,19 @@ export function setAttributes(element: Element, attributes: Attributes): void {
 export function react(signal: AbortSignal, run: () => void): void {
   if (signal.aborted) return;
   const stop = effect(run);
-  signal.addEventListener("abort", () => stop(), { once: true });
+  onAbort(signal, stop);
+}
+
+/** An element whose text follows signals. */
+export function live(
+  signal: AbortSignal,
+  text: () => string,
+  element: HTMLElement = el("span"),
+): HTMLElement {
+  react(signal, () => {
+    element.textContent = text();
+  });
+  return element;
 }
 
 /** Brings children in line with keys: known ones stay as they are, with their focus. */
@@ -79,12 +125,4 @@ export function keyed<K extends string>(
       if (there !== child.element) parent.insertBefore(child.element, there);
     });
   };
-}
-
-/** A life that ends with its parent's, and leaves nothing there when it ends first. */
-function childLife(parent: AbortSignal): AbortController {
-  const life = new AbortController();
-  if (parent.aborted) life.abort();
-  parent.addEventListener("abort", () => life.abort(), { signal: life.signal });
-  return life;
 }

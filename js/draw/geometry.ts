@@ -5,15 +5,22 @@ export interface Cell {
   column: number;
 }
 
+/** Where a pointer is on an element, whose size comes with it. */
+export function pointerOn(
+  { clientX, clientY }: { clientX: number; clientY: number },
+  element: Element,
+): { x: number; y: number; width: number; height: number } {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return { x: clientX - left, y: clientY - top, width, height };
+}
+
 /** The cell under a point of a canvas that holds nothing but cells. */
 export function cellAt(
-  x: number,
-  y: number,
-  size: { width: number; height: number },
+  { x, y, width, height }: ReturnType<typeof pointerOn>,
   shape: { rows: number; columns: number },
 ): Cell | null {
-  const column = Math.floor((x / size.width) * shape.columns);
-  const row = Math.floor((y / size.height) * shape.rows);
+  const column = Math.floor((x / width) * shape.columns);
+  const row = Math.floor((y / height) * shape.rows);
   const isInside =
     row >= 0 && row < shape.rows && column >= 0 && column < shape.columns;
   return isInside ? { row, column } : null;
@@ -67,14 +74,12 @@ export function* cellsIn({ rows, columns }: CellRect): Iterable<Cell> {
 
 /** The cell nearest to a point, which may lie outside. */
 export function nearestCell(
-  x: number,
-  y: number,
-  size: { width: number; height: number },
+  { x, y, width, height }: ReturnType<typeof pointerOn>,
   shape: { rows: number; columns: number },
 ): Cell {
   return {
-    row: clamp(Math.floor((y / size.height) * shape.rows), 0, shape.rows - 1),
-    column: clamp(Math.floor((x / size.width) * shape.columns), 0, shape.columns - 1),
+    row: clamp(Math.floor((y / height) * shape.rows), 0, shape.rows - 1),
+    column: clamp(Math.floor((x / width) * shape.columns), 0, shape.columns - 1),
   };
 }
 

@@ -23,20 +23,12 @@ type Outline = readonly (readonly [x: number, y: number])[];
 
 /** Half the width of a bar of plus and cross. */
 const BAR = 0.34;
-const PLUS: Outline = [
+const ARM: Outline = [
   [-BAR, -1.1],
   [BAR, -1.1],
   [BAR, -BAR],
-  [1.1, -BAR],
-  [1.1, BAR],
-  [BAR, BAR],
-  [BAR, 1.1],
-  [-BAR, 1.1],
-  [-BAR, BAR],
-  [-1.1, BAR],
-  [-1.1, -BAR],
-  [-BAR, -BAR],
 ];
+const PLUS: Outline = [0, 1, 2, 3].flatMap((quarter) => turned(ARM, quarter / 4));
 
 /** Around the origin, at about equal areas for a radius of one. */
 const OUTLINES: Record<MarkShape, Outline> = {

@@ -124,7 +124,8 @@ function addBackground(
 function addText(target: SVGElement, text: Text, origin: Origin): void {
   const parent = text.parentElement;
   if (!parent) return;
-  const { color, ...font } = textStyle(parent);
+  const { fill: _, ...style } = stylesOf(parent);
+  const fill = getComputedStyle(parent).color;
   for (const { index, 0: word } of text.data.matchAll(/\S+/g)) {
     const range = document.createRange();
     range.setStart(text, index);
@@ -134,20 +135,8 @@ function addText(target: SVGElement, text: Text, origin: Origin): void {
     const x = box.left - origin.left;
     const y = box.top - origin.top + box.height / 2;
     const place = { x, y, "dominant-baseline": "central" };
-    target.append(svgEl("text", { ...place, ...font, fill: color }, word));
+    target.append(svgEl("text", { ...place, ...style, fill }, word));
   }
-}
-
-function textStyle(element: Element) {
-  const { color, fontFamily, fontSize, fontStyle, fontWeight } =
-    getComputedStyle(element);
-  return {
-    color,
-    "font-family": fontFamily,
-    "font-size": fontSize,
-    "font-style": fontStyle,
-    "font-weight": fontWeight,
-  };
 }
 
 /** An SVG as pixels, `scale` of them for each CSS pixel. */

@@ -48,10 +48,10 @@ export function createPlot(): Plot {
   const cursor = el("div", { class: "pw-cursor", hidden: true });
   const frame = el("div", { class: "pw-outline", hidden: true });
   const note = createTip();
-  const cells = el("div", { class: "pw-cells" });
+  const cells = el("div", "pw-cells");
   cells.append(canvas, axesParts.moving, rowBand, columnBand, cursor, frame);
-  const scroller = el("div", { class: "pw-scroller" }, cells);
-  const element = el("div", { class: "pw-plot" });
+  const scroller = el("div", "pw-scroller", cells);
+  const element = el("div", "pw-plot");
   element.append(scroller, axesParts.still, note.element);
   let drawn: Axes | null = null;
   let look = "";

@@ -1,5 +1,6 @@
 /** Paints estimates against exact effects, and a rug of estimates without them. */
 
+import { sizedContext } from "./canvas";
 import { hueOf, type Mark } from "./marks";
 import type { SquareScale } from "./scale";
 import { makeStamp, type Stamp } from "./stamps";
@@ -32,7 +33,7 @@ export interface ScatterPainting {
 }
 
 const RUG_GAP = 5;
-export const RUG_HEIGHT = 11;
+const RUG_HEIGHT = 11;
 /** What the rug takes under the square. */
 export const RUG_ROOM = RUG_GAP + RUG_HEIGHT;
 const RADIUS = 4.2;
@@ -46,14 +47,9 @@ export function paintScatter(
   painting: ScatterPainting,
 ): boolean {
   const { scale, theme, dots } = painting;
-  const [width, height] = [scale.size, scale.size + RUG_ROOM];
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  canvas.width = Math.max(1, Math.round(width * theme.density));
-  canvas.height = Math.max(1, Math.round(height * theme.density));
-  const context = canvas.getContext("2d");
+  const { size } = scale;
+  const context = sizedContext(canvas, size, size + RUG_ROOM, theme.density);
   if (!context) return false;
-  context.scale(canvas.width / width, canvas.height / height);
   paintBand(context, painting);
   paintLines(context, painting);
   const radius = dots.length > CROWD ? CROWDED_RADIUS : RADIUS;

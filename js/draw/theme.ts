@@ -6,6 +6,7 @@
  */
 
 import { signal as makeSignal, type ReadonlySignal } from "@preact/signals-core";
+import { onAbort } from "../host/life";
 import { makePalette, type Palette } from "./colour";
 
 export interface Theme {
@@ -35,7 +36,7 @@ export function watchTheme(
   for (const host of [documentElement, body]) {
     observer.observe(host, { attributes: true });
   }
-  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  onAbort(signal, () => observer.disconnect());
   const preference = matchMedia("(prefers-color-scheme: dark)");
   preference.addEventListener("change", refresh, { signal });
   watchDensity(refresh, signal);
@@ -60,14 +61,13 @@ function readTheme(root: HTMLElement): Theme {
   const dark = isDark(root);
   root.dataset.theme = dark ? "dark" : "light";
   const style = getComputedStyle(root);
-  const read = (name: string, fallback: string) =>
-    style.getPropertyValue(name).trim() || fallback;
+  const read = (name: string) => style.getPropertyValue(name).trim();
   return {
     dark,
     palette: makePalette(dark),
-    ink: read("--pw-ink", dark ? "#eee" : "#222"),
-    paper: read("--pw-paper", dark ? "#111" : "#fff"),
-    hatch: read("--pw-hatch", "#888"),
+    ink: read("--pw-ink"),
+    paper: read("--pw-paper"),
+    hatch: read("--pw-hatch"),
     density: devicePixelRatio || 1,
   };
 }

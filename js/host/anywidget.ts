@@ -1,7 +1,8 @@
 /** The live host: the only file that touches anywidget's `model`. */
 
 import type { AnyModel } from "@anywidget/types";
-import type { Host, MessageListener, Trait } from "./host";
+import type { Host } from "./host";
+import { onAbort } from "./life";
 
 export function anywidgetHost(model: AnyModel): Host {
   return {
@@ -10,36 +11,28 @@ export function anywidgetHost(model: AnyModel): Host {
       model.set(trait, value);
       model.save_changes();
     },
-    onChange: (trait, callback, signal) => listen(model, trait, callback, signal),
+    // Backbone passes (model, value), marimo passes (value): neither is looked at.
+    onChange: (trait, callback, signal) =>
+      listen(model, `change:${trait}`, () => callback(), signal),
     send: (content) => model.send(content),
-    onMessage: (listener, signal) => listenToMessages(model, listener, signal),
+    onMessage: (listener, signal) =>
+      listen(
+        model,
+        "msg:custom",
+        (content, buffers) => listener(content, buffers ?? []),
+        signal,
+      ),
   };
 }
 
 function listen(
   model: AnyModel,
-  trait: Trait,
-  callback: () => void,
+  event: string,
+  handler: (content: unknown, buffers?: readonly unknown[]) => void,
   signal: AbortSignal,
 ): void {
   if (signal.aborted) return;
-  // Backbone passes (model, value), marimo passes (value): neither is looked at.
-  const handler = () => callback();
-  const event = `change:${trait}` as const;
   model.on(event, handler);
   // Without the callback, marimo's `off` would remove everybody's listeners.
-  signal.addEventListener("abort", () => model.off(event, handler), { once: true });
-}
-
-function listenToMessages(
-  model: AnyModel,
-  listener: MessageListener,
-  signal: AbortSignal,
-): void {
-  if (signal.aborted) return;
-  const handler = (content: unknown, buffers?: readonly unknown[]) =>
-    listener(content, buffers ?? []);
-  model.on("msg:custom", handler);
-  const off = () => model.off("msg:custom", handler);
-  signal.addEventListener("abort", off, { once: true });
+  onAbort(signal, () => model.off(event, handler));
 }

@@ -1,6 +1,7 @@
 /** The host of a saved page: what was known when it was saved, and no kernel. */
 
 import type { Host, MessageListener, Trait, ViewTrait } from "./host";
+import { addFor } from "./life";
 import { MESSAGE_KINDS } from "./messages";
 
 /** What the kernel answered before the page was saved; twin of widget/export.py. */
@@ -57,6 +58,7 @@ export function exportedHost({ traits, answers }: Saved): Host {
   }
 
   return {
+    isSaved: true,
     get: (trait) => values.get(trait),
     set(trait, value) {
       if (OF_THE_KERNEL.has(trait)) {
@@ -66,10 +68,10 @@ export function exportedHost({ traits, answers }: Saved): Host {
       assign(trait, value);
       assign("job", IDLE); // what was refused before is no news any more
     },
-    onChange: (trait, callback, signal) => add(changes, { trait, callback }, signal),
+    onChange: (trait, callback, signal) => addFor(changes, { trait, callback }, signal),
     // Not before the asker waits: a kernel would not be quicker than that either.
     send: (content) => queueMicrotask(() => answer(content)),
-    onMessage: (listener, signal) => add(listeners, listener, signal),
+    onMessage: (listener, signal) => addFor(listeners, listener, signal),
   };
 }
 
@@ -103,10 +105,4 @@ function concatenated(parts: readonly Uint8Array[]): Uint8Array {
     end += part.length;
   }
   return whole;
-}
-
-function add<T>(set: Set<T>, item: T, signal: AbortSignal): void {
-  if (signal.aborted) return;
-  set.add(item);
-  signal.addEventListener("abort", () => set.delete(item), { once: true });
 }

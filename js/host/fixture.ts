@@ -1,6 +1,7 @@
 /** A host without a kernel: fixed traits, and whatever answers a test or page gives. */
 
 import type { Host, MessageListener, Trait } from "./host";
+import { addFor } from "./life";
 
 export interface FixtureHost extends Host {
   /** Everything sent with `send`, oldest first. */
@@ -35,18 +36,12 @@ export function fixtureHost(initial: Partial<Record<Trait, unknown>>): FixtureHo
       assign(trait, value);
     },
     receive: assign,
-    onChange: (trait, callback, signal) => add(changes, { trait, callback }, signal),
+    onChange: (trait, callback, signal) => addFor(changes, { trait, callback }, signal),
     send: (content) => sent.push(content),
-    onMessage: (listener, signal) => add(listeners, listener, signal),
+    onMessage: (listener, signal) => addFor(listeners, listener, signal),
     deliver(content, buffers = []) {
       for (const listener of [...listeners]) listener(content, buffers);
     },
     listenerCount: () => changes.size + listeners.size,
   };
-}
-
-function add<T>(set: Set<T>, item: T, signal: AbortSignal): void {
-  if (signal.aborted) return;
-  set.add(item);
-  signal.addEventListener("abort", () => set.delete(item), { once: true });
 }

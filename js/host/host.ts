@@ -25,6 +25,8 @@ export type Trait = KernelTrait | ViewTrait;
 export type MessageListener = (content: unknown, buffers: readonly unknown[]) => void;
 
 export interface Host {
+  /** A page that was saved, behind which no kernel is: what is not known stays so. */
+  readonly isSaved?: boolean;
   /** The raw value as it came over the wire; `state/` decides what it means. */
   get(trait: Trait): unknown;
   /** Sets a trait and tells the kernel. */

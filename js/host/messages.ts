@@ -133,8 +133,10 @@ function abortError(): DOMException {
   return new DOMException("the request was given up", "AbortError");
 }
 
-export function isAbort(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "AbortError";
+/** Why a request failed; null where it was given up, which nobody has to be told. */
+export function messageOf(error: unknown): string | null {
+  if (error instanceof DOMException && error.name === "AbortError") return null;
+  return error instanceof Error ? error.message : String(error);
 }
 
 function settle(
@@ -185,10 +187,5 @@ function isProgress(content: unknown): content is ProgressMessage {
 }
 
 function hasKind(content: unknown, kind: string): content is Record<string, unknown> {
-  return (
-    typeof content === "object" &&
-    content !== null &&
-    "kind" in content &&
-    content.kind === kind
-  );
+  return Object(content).kind === kind;
 }

@@ -1,7 +1,7 @@
 /** Answers of the kernel by question: asked for when wanted, kept until all is void. */
 
 import { signal as makeSignal, type ReadonlySignal } from "@preact/signals-core";
-import { isAbort } from "../host/messages";
+import { messageOf } from "../host/messages";
 
 export type Asked<T> =
   | { state: "loading" }
@@ -10,9 +10,9 @@ export type Asked<T> =
 
 export interface AskedStore<Q, T> {
   readonly entries: ReadonlySignal<ReadonlyMap<string, Asked<T>>>;
-  /** Asks the kernel, unless the answer is here or on its way. */
-  want(question: Q): void;
-  /** Asks again after a failure. */
+  /** Asks the kernel, unless it was asked before; `again` where that has failed. */
+  want(question: Q, again?: boolean): void;
+  /** Asks in any case: an answer that is on its way is void. */
   retry(question: Q): void;
   /** Forgets everything, requests on their way included. */
   clear(): void;
@@ -26,7 +26,7 @@ export function createAsked<Q, T>(
   ask: (question: Q, signal: AbortSignal) => Promise<T>,
 ): AskedStore<Q, T> {
   const entries = makeSignal<ReadonlyMap<string, Asked<T>>>(new Map());
-  let requests = new AbortController();
+  const requests = new Map<string, AbortController>();
 
   function put(key: string, entry: Asked<T>): void {
     const next = new Map(entries.peek());
@@ -41,28 +41,36 @@ export function createAsked<Q, T>(
 
   async function request(question: Q): Promise<void> {
     const key = keyOf(question);
-    const { signal } = requests;
+    const life = new AbortController();
+    requests.get(key)?.abort();
+    requests.set(key, life);
     put(key, { state: "loading" });
-    try {
-      const answer = await ask(question, signal);
-      if (!signal.aborted) put(key, { state: "ready", answer });
-    } catch (error) {
-      if (isAbort(error) || signal.aborted) return;
-      const message = error instanceof Error ? error.message : String(error);
-      put(key, { state: "failed", message });
-    }
+    const entry = await outcome(() => ask(question, life.signal));
+    if (requests.get(key) === life) requests.delete(key);
+    if (entry && !life.signal.aborted) put(key, entry);
   }
 
   return {
     entries,
-    want(question) {
-      if (!entries.peek().has(keyOf(question))) void request(question);
+    want(question, again = false) {
+      const now = entries.peek().get(keyOf(question))?.state;
+      if (!now || (again && now === "failed")) void request(question);
     },
     retry: (question) => void request(question),
     clear() {
-      requests.abort();
-      requests = new AbortController();
+      for (const life of requests.values()) life.abort();
+      requests.clear();
       if (entries.peek().size > 0) entries.value = new Map();
     },
   };
+}
+
+/** Null where the asker has given up. */
+async function outcome<T>(ask: () => Promise<T>): Promise<Asked<T> | null> {
+  try {
+    return { state: "ready", answer: await ask() };
+  } catch (error) {
+    const message = messageOf(error);
+    return message === null ? null : { state: "failed", message };
+  }
 }

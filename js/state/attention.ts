@@ -1,11 +1,21 @@
 /** Attention patterns of heads: asked for when a view wants them, kept for a while. */
 
 import { signal as makeSignal, type ReadonlySignal } from "@preact/signals-core";
-import { type Channel, isAbort, MESSAGE_KINDS, type Reply } from "../host/messages";
+import { type Channel, MESSAGE_KINDS, messageOf, type Reply } from "../host/messages";
 import { formatNode, isHeadKind, parseNode } from "./node";
 import { type Pattern, patternBytes, type RunPattern, triangleLength } from "./pattern";
 import { type HeadCounts, queryHeads } from "./place";
-import { floats, list, oneOf, record, ShapeError, shorts, text, whole } from "./shape";
+import {
+  fields,
+  floats,
+  list,
+  oneOf,
+  record,
+  ShapeError,
+  shorts,
+  text,
+  whole,
+} from "./shape";
 
 /** A query head. */
 export interface HeadRef {
@@ -87,8 +97,8 @@ export function createAttention(channel: Channel): AttentionStore {
       const reply = await channel.request(MESSAGE_KINDS.attentionGet, body, { signal });
       put(readPatterns(reply, heads, pair));
     } catch (error) {
-      if (isAbort(error)) return;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
+      if (message === null) return;
       put(keys.map((key) => [key, { state: "failed", message }]));
     }
   }
@@ -183,17 +193,9 @@ function readRun(
   size: number,
   run: string,
 ): RunPattern {
-  const weights = shorts(weightBytes, `attention.${run}`);
-  const norms = floats(normBytes, `attention.${run} norms`);
   const area = heads * triangleLength(size);
-  if (weights.length !== area) {
-    const expected = `${area} weights, for triangles of ${size} rows`;
-    throw new ShapeError(`attention.${run}`, expected, weights.length);
-  }
-  if (norms.length !== heads * size) {
-    const expected = `${heads * size} norms, one a position`;
-    throw new ShapeError(`attention.${run}`, expected, norms.length);
-  }
+  const weights = shorts(weightBytes, `attention.${run}`, area);
+  const norms = floats(normBytes, `attention.${run} norms`, heads * size);
   return { weights, norms };
 }
 
@@ -206,10 +208,4 @@ function ofHead({ weights, norms }: RunPattern, index: number, size: number) {
   };
 }
 
-function readHead(value: unknown, where: string): HeadRef {
-  const raw = record(value, where);
-  return {
-    layer: whole(raw.layer, `${where}.layer`),
-    head: whole(raw.head, `${where}.head`),
-  };
-}
+const readHead = fields<HeadRef>({ layer: whole, head: whole });

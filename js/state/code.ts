@@ -9,7 +9,10 @@ type Shown = Pick<
 >;
 
 /** Only what differs from a new widget. `study` is the user's own variable. */
-export function toPython(study: Study, settings: Shown): string {
+export function toPython(
+  study: Study,
+  now: (name: keyof Shown) => Settings[keyof Shown],
+): string {
   const usual: Shown = {
     selection: [],
     shown: "estimate",
@@ -21,8 +24,8 @@ export function toPython(study: Study, settings: Shown): string {
     wide: false,
   };
   const given = (Object.keys(usual) as (keyof Shown)[]) // the keys of a literal
-    .filter((name) => literal(settings[name]) !== literal(usual[name]))
-    .map((name) => `    ${name}=${literal(settings[name])},`);
+    .filter((name) => literal(now(name)) !== literal(usual[name]))
+    .map((name) => `    ${name}=${literal(now(name))},`);
   const about = `# ${study.model}, ${study.metric.name}, ${study.direction}`;
   const call = ["PatchWidget(", "    study,", ...given, ")"];
   return [

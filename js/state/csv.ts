@@ -1,9 +1,8 @@
 /** What the heatmaps hold, as a table for other programs. */
 
-import { missOf } from "./figure";
 import { nodeNickname } from "./names";
-import { cellNode, formatNode, type Kind, parseNode } from "./node";
-import type { Grid, Verified } from "./results";
+import { cellNode, formatNode, type Kind, type Node, parseNode } from "./node";
+import { type Grid, missOf, type Verified } from "./results";
 import type { Study } from "./study";
 
 const COLUMNS = [
@@ -12,8 +11,11 @@ const COLUMNS = [
   "layer",
   "head",
   "pos",
+  "src",
   "token",
   "name",
+  "metric",
+  "direction",
   "method",
   "estimate",
   "estimate_from",
@@ -33,37 +35,28 @@ export interface Results {
   grids: ReadonlyMap<Kind, Grid>;
   verified: ReadonlyMap<string, Verified>;
   names: Readonly<Record<string, string>>;
+  /** The chosen one, by which nodes without a cell were estimated. */
+  method: string;
 }
 
 /** A line per cell of every grid, then one per verified node that has no cell. */
 export function toCsv(results: Results): string {
   const rows = [...results.grids.values()].flatMap((grid) => gridRows(results, grid));
   const drawn = new Set(rows.map(({ node }) => node));
-  for (const [node, result] of results.verified) {
-    if (drawn.has(node)) continue;
-    const kind = parseNode(node)?.kind;
-    const isSigned = (kind && results.grids.get(kind)?.isSigned) ?? true;
-    rows.push({ node, ...resultFields(result, isSigned) });
+  for (const [name, result] of results.verified) {
+    if (!drawn.has(name)) rows.push(finerRow(results, name, result));
   }
   const lines = rows.map((row) => COLUMNS.map((name) => field(row[name])).join(","));
   return `${[COLUMNS.join(","), ...lines].join("\r\n")}\r\n`;
 }
 
-function gridRows({ study, verified, names }: Results, grid: Grid): Row[] {
+function gridRows(results: Results, grid: Grid): Row[] {
   return Array.from(grid.values, (estimate, index) => {
     const layer = Math.floor(index / grid.columns);
     const node = cellNode(grid.kind, layer, index % grid.columns);
-    const name = formatNode(node);
-    const result = verified.get(name);
-    const { head, pos } = node;
+    const result = results.verified.get(formatNode(node));
     return {
-      node: name,
-      kind: grid.kind,
-      layer,
-      head,
-      pos,
-      token: pos === null ? null : (study.pairs[0]?.clean[pos] ?? null),
-      name: nodeNickname(names, node, study) || null,
+      ...nodeFields(results, node),
       method: grid.method,
       estimate,
       estimate_from: grid.spread?.from[index] ?? null,
@@ -71,6 +64,37 @@ function gridRows({ study, verified, names }: Results, grid: Grid): Row[] {
       ...(result ? resultFields(result, grid.isSigned) : {}),
     };
   });
+}
+
+/** A head at a position, a neuron: its estimate came with its result. */
+function finerRow(results: Results, name: string, result: Verified): Row {
+  const node = parseNode(name);
+  const grid = node ? results.grids.get(node.kind) : undefined;
+  const { metric, direction } = results.study;
+  return {
+    ...(node
+      ? nodeFields(results, node)
+      : { node: name, metric: metric.name, direction }),
+    method: result.estimate === null ? null : (grid?.method ?? results.method),
+    estimate: result.estimate,
+    ...resultFields(result, grid?.isSigned ?? true),
+  };
+}
+
+function nodeFields({ study, names }: Results, node: Node): Row {
+  const { kind, layer, head, pos, src } = node;
+  return {
+    node: formatNode(node),
+    kind,
+    layer,
+    head,
+    pos,
+    src,
+    token: pos === null ? null : (study.pairs[0]?.clean[pos] ?? null),
+    name: nodeNickname(names, node, study) || null,
+    metric: study.metric.name,
+    direction: study.direction,
+  };
 }
 
 function resultFields(result: Verified, isSigned: boolean): Row {

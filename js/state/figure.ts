@@ -1,7 +1,7 @@
 /** What the heatmaps show: one facet per kind, and one scale for each line of them. */
 
 import { isHeadKind, KINDS, type Kind, nodeCell, parseNode } from "./node";
-import type { Grid, Verified } from "./results";
+import { type Grid, missOf, type Verified } from "./results";
 import type { Shown } from "./settings";
 
 /** Facets stand in two lines, by what their columns are. */
@@ -72,12 +72,6 @@ export function makeFigure(
     );
   }
   return { shown, facets, scales };
-}
-
-/** How far an estimate is off; a method without signs is judged by sizes. */
-export function missOf({ estimate, exact }: Verified, isSigned = true): number | null {
-  if (estimate === null) return null;
-  return Math.abs((isSigned ? exact : Math.abs(exact)) - estimate);
 }
 
 interface CellResult {

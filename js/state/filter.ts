@@ -3,7 +3,7 @@
  * Words apart by spaces must all fit, in any order; capitals make no difference.
  */
 
-import { isHeadKind, isPositionKind, type Node } from "./node";
+import { isKind, type Node } from "./node";
 
 /** What a filter looks at. */
 export interface Findable {
@@ -48,19 +48,15 @@ function always(): boolean {
 /** "L9H9.q", "9.9", "9.9.q", "q", "9"; null for what is none of these. */
 function frontTest(front: string): Test | null {
   if (/^\d+$/.test(front)) return numberTest(Number(front));
-  if (isKindName(front)) return kindTest(front);
+  if (isKind(front)) return kindTest(front);
   const dot = front.lastIndexOf(".");
   const tail = front.slice(dot + 1);
-  if (dot > 0 && isKindName(tail)) {
+  if (dot > 0 && isKind(tail)) {
     const place = placeTest(front.slice(0, dot));
     const kind = kindTest(tail);
     return place && ((row) => place(row) && kind(row));
   }
   return placeTest(front);
-}
-
-function isKindName(word: string): boolean {
-  return isHeadKind(word) || isPositionKind(word);
 }
 
 function kindTest(kind: string): Test {

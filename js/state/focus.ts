@@ -4,7 +4,7 @@
  */
 
 import { cellNode, formatNode, KINDS, type Kind, type Node, parseNode } from "./node";
-import type { Grid, Verified } from "./results";
+import { comparedWith, type Grid, missOf, type Verified } from "./results";
 
 export interface FocusNode {
   name: string;
@@ -80,8 +80,8 @@ function makeNode(
 ): FocusNode {
   const estimate = result?.estimate ?? cell;
   const exact = result?.exact ?? null;
-  const compared = exact === null || isSigned ? exact : Math.abs(exact);
-  const canMiss = isNumber(estimate) && isNumber(compared);
+  const compared = exact === null ? null : comparedWith(exact, isSigned);
+  const miss = exact === null ? null : missOf({ estimate, exact }, isSigned);
   return {
     name,
     node,
@@ -91,7 +91,7 @@ function makeNode(
     exact,
     compared,
     interval: comparedInterval(result?.interval ?? null, isSigned),
-    miss: canMiss ? Math.abs(compared - estimate) : null,
+    miss: isNumber(miss) ? miss : null,
   };
 }
 

@@ -1,6 +1,7 @@
 /** Earlier selections, to go back to and forward again. */
 
 import { computed, effect, type ReadonlySignal, signal } from "@preact/signals-core";
+import { onAbort } from "../host/life";
 import { sameSelection } from "./selection";
 
 export interface History {
@@ -27,7 +28,7 @@ export function createHistory(
   const stop = effect(() => {
     trail.value = continued(trail.peek(), selection.value);
   });
-  life.addEventListener("abort", () => stop(), { once: true });
+  onAbort(life, stop);
 
   function go(by: 1 | -1): void {
     const { steps, at } = trail.peek();

@@ -2,7 +2,7 @@
 
 import { type Channel, MESSAGE_KINDS, type Reply } from "../host/messages";
 import { type AskedStore, createAsked } from "./asked";
-import { floats, list, record, ShapeError, text, whole } from "./shape";
+import { floats, list, record, text, whole } from "./shape";
 
 export interface NeuronQuestion {
   top: number;
@@ -53,11 +53,7 @@ export function createNeurons(channel: Channel): NeuronStore {
 function readNeurons({ payload, buffers }: Reply): NeuronList {
   const raw = record(payload, "neurons");
   const names = list(text)(raw.names, "neurons.names");
-  const estimates = floats(buffers[0], "neurons.estimates");
-  if (estimates.length !== names.length) {
-    const expected = `${names.length} estimates`;
-    throw new ShapeError("neurons.estimates", expected, estimates.length);
-  }
+  const estimates = floats(buffers[0], "neurons.estimates", names.length);
   return {
     method: text(raw.method, "neurons.method"),
     names,

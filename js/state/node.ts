@@ -1,6 +1,6 @@
 /** Node names: `L4H0.z`, `L4H0.q@12`, `L4H0.pattern@12,4`, `L3.resid_pre@5`. */
 
-export const POSITION_KINDS = [
+const POSITION_KINDS = [
   "resid_pre",
   "resid_mid",
   "resid_post",
@@ -13,8 +13,8 @@ export const HEAD_KINDS = ["z", "q", "k", "v", "pattern"] as const;
 /** In the order in which they are shown. */
 export const KINDS = [...POSITION_KINDS, ...HEAD_KINDS] as const;
 
-export type PositionKind = (typeof POSITION_KINDS)[number];
-export type HeadKind = (typeof HEAD_KINDS)[number];
+type PositionKind = (typeof POSITION_KINDS)[number];
+type HeadKind = (typeof HEAD_KINDS)[number];
 export type Kind = PositionKind | HeadKind;
 
 export interface Node {
@@ -34,8 +34,8 @@ export function isHeadKind(kind: string): kind is HeadKind {
   return (HEAD_KINDS as readonly string[]).includes(kind); // widened: any text is asked
 }
 
-export function isPositionKind(kind: string): kind is PositionKind {
-  return (POSITION_KINDS as readonly string[]).includes(kind); // widened, as above
+export function isKind(kind: string): kind is Kind {
+  return (KINDS as readonly string[]).includes(kind); // widened, as above
 }
 
 /** Null for a name that is no node: it may come from a newer kernel, or a user. */
@@ -49,14 +49,14 @@ export function parseNode(name: string): Node | null {
     const fits = node.head !== null && (src === null || kind === "pattern");
     return fits ? { ...node, kind, src: src ?? null } : null;
   }
-  if (!isPositionKind(kind) || node.head !== null || node.pos === null) return null;
+  if (!isKind(kind) || node.head !== null || node.pos === null) return null;
   return srcText === undefined ? { ...node, kind, src: null } : null;
 }
 
 export function formatNode({ kind, layer, head, pos, src }: Node): string {
   const place = head === null ? `L${layer}` : `L${layer}H${head}`;
-  const positions = [pos, src].filter((position) => position !== null);
-  return `${place}.${kind}${positions.length > 0 ? `@${positions.join(",")}` : ""}`;
+  const source = src === null ? "" : `,${src}`;
+  return pos === null ? `${place}.${kind}` : `${place}.${kind}@${pos}${source}`;
 }
 
 /** The node of a cell in the grid of a kind: columns are heads, or positions. */

@@ -14,7 +14,7 @@ export interface Pattern {
   corrupted: RunPattern;
 }
 
-export const RUNS = ["clean", "corrupted", "difference"] as const;
+const RUNS = ["clean", "corrupted", "difference"] as const;
 export type Run = (typeof RUNS)[number];
 
 /** What is read of a pattern. */

@@ -42,16 +42,17 @@ export function rankingRows(
   counts: HeadCounts | null,
 ): RankingRow[] {
   const byEstimate = ranks(nodes.map((node) => (node.hasCell ? node.estimate : null)));
-  const byKnown = ranks(
-    nodes.map((node) => (node.hasCell ? (node.exact ?? node.estimate) : null)),
-  );
+  const byKnown = nodes.some(({ exact }) => exact !== null)
+    ? ranks(nodes.map((node) => (node.hasCell ? (node.exact ?? node.estimate) : null)))
+    : byEstimate;
+  const isNamed = Object.keys(names).length > 0;
   return nodes.map((node, index) => {
     const rank = byEstimate[index] ?? null;
     const knownRank = byKnown[index] ?? null;
     const change = rank === null || knownRank === null ? null : rank - knownRank;
     return {
       ...node,
-      label: headLabel(node.node, names, counts),
+      label: isNamed ? headNicknames(node.node, names, counts) : "",
       rank,
       knownRank,
       change,
@@ -61,18 +62,23 @@ export function rankingRows(
 
 /** Places by size, largest first; null where there is no number. */
 export function ranks(values: readonly (number | null)[]): (number | null)[] {
-  const sizes = values.map((value) => Math.abs(value ?? Number.NaN));
-  const order = [...sizes.keys()].filter((index) => !Number.isNaN(sizes[index]));
-  order.sort((a, b) => compare(sizes[b] ?? 0, sizes[a] ?? 0));
-  const places: (number | null)[] = values.map(() => null);
-  let place = 0;
-  order.forEach((index, position) => {
-    const last = order[position - 1];
-    // Equal sizes share a place: zeros must not be ranked by where they stand.
-    if (last === undefined || sizes[last] !== sizes[index]) place = position + 1;
-    places[index] = place;
-  });
-  return places;
+  const sizes = Float64Array.from(values, (value) => Math.abs(value ?? Number.NaN));
+  const sorted = sizes.filter((size) => !Number.isNaN(size)).sort();
+  // Equal sizes share a place: zeros must not be ranked by where they stand.
+  return Array.from(sizes, (size) =>
+    Number.isNaN(size) ? null : 1 + sorted.length - countUpTo(sorted, size),
+  );
+}
+
+/** How many of some sorted numbers are not larger. */
+function countUpTo(sorted: Float64Array, most: number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] ?? 0) <= most) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** What is not there, or no number, stands last either way. */
@@ -124,7 +130,7 @@ function compare(a: number, b: number): number {
 }
 
 /** The user's name of a node's head; of a KV head, those of all its query heads. */
-export function headLabel(
+export function headNicknames(
   { kind, layer, head }: Node,
   names: Names,
   counts: HeadCounts | null,

@@ -1,7 +1,17 @@
 /** How estimates agree with what is verified, and what is not known: the kernel's figures. */
 
-import { isHeadKind, isPositionKind, type Kind } from "./node";
-import { measured, nullable, type Reader, record, text, whole } from "./shape";
+import { isKind, type Kind } from "./node";
+import {
+  fields,
+  list,
+  measured,
+  nullable,
+  optional,
+  type Reader,
+  table,
+  text,
+  whole,
+} from "./shape";
 
 /** Agreement on some verified nodes; null where a figure is not defined. */
 export interface Figures {
@@ -22,6 +32,8 @@ export interface Bound {
   unverified: number;
   words: string;
   assumption: string;
+  /** All kinds among whose nodes it was drawn. */
+  kinds: string[];
 }
 
 export interface KindReport {
@@ -39,55 +51,50 @@ export interface KindReport {
 
 export type Report = ReadonlyMap<Kind, KindReport>;
 
-export function isKind(value: string): value is Kind {
-  return isHeadKind(value) || isPositionKind(value);
-}
-
-export function readKindReport(value: unknown, where: string): KindReport {
-  const raw = record(value, where);
-  const layers = Object.entries(record(raw.layers ?? {}, `${where}.layers`));
-  return {
-    method: text(raw.method, `${where}.method`),
-    total: whole(raw.total, `${where}.total`),
-    idle: whole(raw.idle, `${where}.idle`),
-    verified: whole(raw.verified, `${where}.verified`),
-    all: readFigures(raw.all, `${where}.all`),
-    layers: new Map(
-      layers.map(([layer, one]) => [
-        Number(layer),
-        readFigures(one, `${where}.layers.${layer}`),
-      ]),
-    ),
-    bound: nullable(readBound)(raw.bound, `${where}.bound`),
-    withoutBound: text(raw.without_bound ?? "", `${where}.without_bound`),
-  };
+/** How many of the nodes that a bound is about have been verified since. */
+export function verifiedSince({ kinds, unverified }: Bound, report: Report): number {
+  const reports = kinds.map((kind) => isKind(kind) && report.get(kind));
+  if (reports.length === 0) return 0;
+  let now = 0;
+  for (const one of reports) if (one) now += one.total - one.idle - one.verified;
+  return Math.max(0, unverified - now);
 }
 
 const figure: Reader<number | null> = nullable(measured);
 
-function readFigures(value: unknown, where: string): Figures {
-  const raw = record(value, where);
-  const recall = Object.entries(record(raw.recall ?? {}, `${where}.recall`));
-  return {
-    n: whole(raw.n, `${where}.n`),
-    pearson: figure(raw.pearson, `${where}.pearson`),
-    slope: figure(raw.slope, `${where}.slope`),
-    spearman: figure(raw.spearman, `${where}.spearman`),
-    recall: recall.map(([k, share]) => ({
-      k: Number(k),
-      share: figure(share, `${where}.recall.${k}`),
-    })),
-  };
-}
+const readRecall: Reader<Figures["recall"]> = (value, where) =>
+  [...table(figure)(value, where)].map(([k, share]) => ({ k: Number(k), share }));
 
-function readBound(value: unknown, where: string): Bound {
-  const raw = record(value, where);
-  return {
-    value: measured(raw.value, `${where}.value`),
-    confidence: measured(raw.confidence, `${where}.confidence`),
-    node: text(raw.node, `${where}.node`),
-    unverified: whole(raw.unverified, `${where}.unverified`),
-    words: text(raw.words, `${where}.words`),
-    assumption: text(raw.assumption, `${where}.assumption`),
-  };
-}
+const readFigures = fields<Figures>({
+  n: whole,
+  pearson: figure,
+  slope: figure,
+  spearman: figure,
+  recall: optional(readRecall, []),
+});
+
+const readLayers: Reader<KindReport["layers"]> = (value, where) =>
+  new Map(
+    [...table(readFigures)(value, where)].map(([layer, one]) => [Number(layer), one]),
+  );
+
+export const readKindReport = fields<KindReport>({
+  method: text,
+  total: whole,
+  idle: whole,
+  verified: whole,
+  all: readFigures,
+  layers: optional(readLayers, new Map()),
+  bound: nullable(
+    fields<Bound>({
+      value: measured,
+      confidence: measured,
+      node: text,
+      unverified: whole,
+      words: text,
+      assumption: text,
+      kinds: optional(list(text), []),
+    }),
+  ),
+  withoutBound: optional(text, ""),
+});

@@ -1,12 +1,14 @@
 /** What the kernel has computed: grids of estimates, verified nodes, the job's state. */
 
-import { isHeadKind, isPositionKind, type Kind, type Node, nodeCell } from "./node";
+import { isHeadKind, KINDS, type Kind, type Node, nodeCell } from "./node";
 import {
+  fields,
   floats,
   list,
   measured,
   nullable,
   oneOf,
+  optional,
   record,
   ShapeError,
   text,
@@ -49,7 +51,7 @@ export interface Verified {
   interval: [from: number, to: number] | null;
 }
 
-export const JOB_STATES = ["idle", "running", "done", "failed", "cancelled"] as const;
+const JOB_STATES = ["idle", "running", "done", "failed", "cancelled"] as const;
 
 export interface Job {
   id: number;
@@ -74,18 +76,12 @@ export const NO_JOB: Job = {
 
 export function readGrid(value: unknown, where: string): Grid {
   const raw = record(value, where);
-  const kind = text(raw.kind, `${where}.kind`);
-  if (!isHeadKind(kind) && !isPositionKind(kind)) {
-    throw new ShapeError(`${where}.kind`, "a known kind", kind);
-  }
+  const kind = oneOf(...KINDS)(raw.kind, `${where}.kind`);
   const axes = list(text)(raw.axes, `${where}.axes`).join();
   const expected = isHeadKind(kind) ? "layer,head" : "layer,pos";
   if (axes !== expected) throw new ShapeError(`${where}.axes`, expected, axes);
   const [rows = 0, columns = 0] = list(whole)(raw.shape, `${where}.shape`);
-  const values = floats(raw.data, `${where}.data`);
-  if (values.length !== rows * columns) {
-    throw new ShapeError(`${where}.data`, `${rows} x ${columns} values`, values.length);
-  }
+  const values = floats(raw.data, `${where}.data`, rows * columns);
   return {
     kind,
     method: text(raw.method, `${where}.method`),
@@ -99,12 +95,22 @@ export function readGrid(value: unknown, where: string): Grid {
 
 /** Low, high, from, to: one after the other. */
 function readSpread(value: unknown, size: number, where: string): Spread {
-  const all = floats(value, `${where}.spread`);
-  if (all.length !== 4 * size) {
-    throw new ShapeError(`${where}.spread`, `4 x ${size} values`, all.length);
-  }
+  const all = floats(value, `${where}.spread`, 4 * size);
   const part = (index: number) => all.subarray(index * size, (index + 1) * size);
   return { low: part(0), high: part(1), from: part(2), to: part(3) };
+}
+
+/** What an estimate is compared with: of a method without signs, the size. */
+export function comparedWith(exact: number, isSigned: boolean): number {
+  return isSigned ? exact : Math.abs(exact);
+}
+
+/** How far an estimate is off; NaN where either is no number. */
+export function missOf(
+  { estimate, exact }: Pick<Verified, "estimate" | "exact">,
+  isSigned = true,
+): number | null {
+  return estimate === null ? null : Math.abs(comparedWith(exact, isSigned) - estimate);
 }
 
 /** The estimate of a node, from its result or its kind's grid; null without either. */
@@ -124,32 +130,30 @@ function estimateAt(grids: ReadonlyMap<Kind, Grid>, node: Node | null): number |
   return grid.values[cell.row * grid.columns + cell.column] ?? null;
 }
 
-export function readVerified(value: unknown, where: string): Verified {
-  const raw = record(value, where);
-  return {
-    estimate: nullable(measured)(raw.estimate, `${where}.estimate`),
-    exact: measured(raw.exact, `${where}.exact`),
-    raw: measured(raw.raw, `${where}.raw`),
-    perPair: list(measured)(raw.per_pair, `${where}.per_pair`),
-    halves: nullable(readTwo)(raw.halves, `${where}.halves`),
-    interval: nullable(readTwo)(raw.interval, `${where}.interval`),
-  };
-}
+export const readVerified = fields<Verified>({
+  estimate: nullable(measured),
+  exact: measured,
+  raw: measured,
+  perPair: list(measured),
+  halves: nullable(readTwo),
+  interval: nullable(readTwo),
+});
+
+const readJobFields = fields<Omit<Job, "secondsLeft">>({
+  id: whole,
+  state: oneOf(...JOB_STATES),
+  done: measured,
+  total: measured,
+  label: optional(text, ""),
+  error: nullable(fields({ type: text, message: text })),
+});
 
 /** `NO_JOB` before the first one. */
 export function readJob(value: unknown): Job {
   if (value == null) return NO_JOB;
   const raw = record(value, "job");
   if (Object.keys(raw).length === 0) return NO_JOB;
-  return {
-    id: whole(raw.id, "job.id"),
-    state: oneOf(...JOB_STATES)(raw.state, "job.state"),
-    done: measured(raw.done, "job.done"),
-    total: measured(raw.total, "job.total"),
-    label: text(raw.label ?? "", "job.label"),
-    secondsLeft: null,
-    error: nullable(readError)(raw.error, "job.error"),
-  };
+  return { ...readJobFields(raw, "job"), secondsLeft: null };
 }
 
 function readTwo(value: unknown, where: string): [number, number] {
@@ -158,12 +162,4 @@ function readTwo(value: unknown, where: string): [number, number] {
     throw new ShapeError(where, "two numbers", value);
   }
   return [first, second];
-}
-
-function readError(value: unknown, where: string): { type: string; message: string } {
-  const raw = record(value, where);
-  return {
-    type: text(raw.type, `${where}.type`),
-    message: text(raw.message, `${where}.message`),
-  };
 }

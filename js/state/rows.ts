@@ -7,7 +7,7 @@ import { formatNode, HEAD_KINDS, isHeadKind, type Kind, type Node } from "./node
 import { type HeadCounts, queryHeads } from "./place";
 import type { Verified } from "./results";
 import type { Shown } from "./settings";
-import { floats, record, ShapeError, text, whole } from "./shape";
+import { floats, record, text, whole } from "./shape";
 
 export interface RowQuestion {
   /** A head as a whole: `L9H9.q`. */
@@ -39,10 +39,7 @@ export function createRows(channel: Channel): RowStore {
 function readRow({ payload, buffers }: Reply): HeadRow {
   const raw = record(payload, "row");
   const size = whole(raw.size, "row.size");
-  const values = floats(buffers[0], "row.values");
-  if (values.length !== size) {
-    throw new ShapeError("row.values", `${size} values`, values.length);
-  }
+  const values = floats(buffers[0], "row.values", size);
   return { method: text(raw.method, "row.method"), values };
 }
 

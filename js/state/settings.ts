@@ -8,7 +8,7 @@ import type { Host, ViewTrait } from "../host/host";
 import type { Mirrors } from "./mirror";
 import { KINDS, type Kind } from "./node";
 import { sameSelection } from "./selection";
-import { list, oneOf, record, ShapeError, text, whole } from "./shape";
+import { flag, list, oneOf, record, text, whole } from "./shape";
 import { DIRECTIONS, type Direction } from "./study";
 
 /** `known`: exact effects where they are known, estimates elsewhere. */
@@ -16,7 +16,7 @@ export const SHOWN = ["estimate", "exact", "known", "miss"] as const;
 export type Shown = (typeof SHOWN)[number];
 
 /** The parts of the page that can be folded away. */
-export const SECTIONS = [
+const SECTIONS = [
   "prompt",
   "grids",
   "row",
@@ -88,7 +88,7 @@ const SPECS: Specs = {
     fallback: CLOSED,
     same: sameSelection,
   },
-  wide: { read: readWide, fallback: false },
+  wide: { read: (value) => flag(value ?? false, "wide"), fallback: false },
 };
 
 export function createSettings(
@@ -99,17 +99,10 @@ export function createSettings(
     const { read, fallback, same }: Specs[T] = SPECS[trait];
     return follow(trait, read, fallback, same);
   };
-  const signals: Writable = {
-    selection: mirror("selection"),
-    shown: mirror("shown"),
-    pair: mirror("pair"),
-    method: mirror("method"),
-    direction: mirror("direction"),
-    kind: mirror("kind"),
-    names: mirror("names"),
-    folds: mirror("folds"),
-    wide: mirror("wide"),
-  };
+  const traits = Object.keys(SPECS) as ViewTrait[]; // the keys of a literal
+  const signals = Object.fromEntries(
+    traits.map((trait) => [trait, mirror(trait)]),
+  ) as Writable; // one each
   return {
     signals,
     set(trait, value) {
@@ -129,19 +122,7 @@ function readNames(value: unknown): Record<string, string> {
   return Object.fromEntries(entries.map(([head, name]) => [head, text(name, "names")]));
 }
 
-function sameNames(
-  a: Readonly<Record<string, string>>,
-  b: Readonly<Record<string, string>>,
-): boolean {
-  const [ours, theirs] = [Object.entries(a), Object.entries(b)];
-  return (
-    ours.length === theirs.length && ours.every(([head, name]) => b[head] === name)
-  );
-}
-
-function readWide(value: unknown): boolean {
-  if (value != null && typeof value !== "boolean") {
-    throw new ShapeError("wide", "true or false", value);
-  }
-  return value ?? false;
+/** In the same order, too: whoever writes them again adds at the end. */
+function sameNames(a: Settings["names"], b: Settings["names"]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

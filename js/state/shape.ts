@@ -35,7 +35,7 @@ export function measured(value: unknown, where: string): number {
 }
 
 export function nullable<T>(read: Reader<T>): Reader<T | null> {
-  return (value, where) => (value == null ? null : read(value, where));
+  return optional<T | null>(read, null);
 }
 
 export function list<T>(read: Reader<T>): Reader<T[]> {
@@ -52,6 +52,34 @@ export function table<T>(read: Reader<T>): Reader<Map<string, T>> {
   };
 }
 
+/** An object with a reader for each field; `perPair` travels as `per_pair`. */
+export function fields<T>(
+  readers: { readonly [K in keyof T]: Reader<T[K]> },
+): Reader<T> {
+  const all = Object.entries<Reader<unknown>>(readers).map(([name, read]) => {
+    const sent = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    return { name, sent, read };
+  });
+  return (value, where) => {
+    const raw = record(value, where);
+    const found = all.map(({ name, sent, read }) => [
+      name,
+      read(raw[sent], `${where}.${sent}`),
+    ]);
+    return Object.fromEntries(found) as T; // an entry for each key of T
+  };
+}
+
+/** For a field that may be left out. */
+export function optional<T>(read: Reader<T>, fallback: T): Reader<T> {
+  return (value, where) => (value == null ? fallback : read(value, where));
+}
+
+export function flag(value: unknown, where: string): boolean {
+  if (typeof value !== "boolean") throw new ShapeError(where, "true or false", value);
+  return value;
+}
+
 export function oneOf<T extends string>(...allowed: readonly T[]): Reader<T> {
   return (value, where) => {
     const found = allowed.find((word) => word === value);
@@ -60,14 +88,14 @@ export function oneOf<T extends string>(...allowed: readonly T[]): Reader<T> {
   };
 }
 
-/** The float32 numbers of a binary value. */
-export function floats(value: unknown, where: string): Float32Array {
-  return new Float32Array(copied(value, where, 4, "float32 bytes"));
+/** As many float32 numbers of a binary value as there must be. */
+export function floats(value: unknown, where: string, count: number): Float32Array {
+  return new Float32Array(copied(value, where, count, Float32Array));
 }
 
-/** The uint16 numbers of a binary value. */
-export function shorts(value: unknown, where: string): Uint16Array {
-  return new Uint16Array(copied(value, where, 2, "uint16 bytes"));
+/** As many uint16 numbers of a binary value as there must be. */
+export function shorts(value: unknown, where: string, count: number): Uint16Array {
+  return new Uint16Array(copied(value, where, count, Uint16Array));
 }
 
 /**
@@ -77,12 +105,14 @@ export function shorts(value: unknown, where: string): Uint16Array {
 function copied(
   value: unknown,
   where: string,
-  unit: number,
-  expected: string,
+  count: number,
+  { name, BYTES_PER_ELEMENT: unit }: { name: string; BYTES_PER_ELEMENT: number },
 ): ArrayBuffer | SharedArrayBuffer {
   const view = value instanceof ArrayBuffer ? new DataView(value) : value;
-  if (!ArrayBuffer.isView(view) || view.byteLength % unit !== 0) {
-    throw new ShapeError(where, expected, value);
+  if (!ArrayBuffer.isView(view)) throw new ShapeError(where, `bytes (${name})`, value);
+  if (view.byteLength !== count * unit) {
+    const size = view.byteLength / unit;
+    throw new ShapeError(where, `${count} values (${name})`, size);
   }
   const end = view.byteOffset + view.byteLength;
   return view.buffer.slice(view.byteOffset, end);

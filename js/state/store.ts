@@ -12,11 +12,12 @@ import {
   untracked,
 } from "@preact/signals-core";
 import type { Host, Trait } from "../host/host";
+import { onAbort } from "../host/life";
 import {
   type Channel,
-  isAbort,
   type JobProgress,
   MESSAGE_KINDS,
+  messageOf,
   openChannel,
 } from "../host/messages";
 import { reportOnce } from "../host/report";
@@ -28,8 +29,8 @@ import { type FocusNode, focusNodes } from "./focus";
 import { createHistory, type History } from "./history";
 import { type Complain, createMirrors, type Mirrors, readEntries } from "./mirror";
 import { createNeurons, type NeuronStore } from "./neurons";
-import type { Kind } from "./node";
-import { isKind, type KindReport, type Report, readKindReport } from "./report";
+import { isKind, type Kind } from "./node";
+import { type KindReport, type Report, readKindReport } from "./report";
 import {
   type Grid,
   type Job,
@@ -64,6 +65,8 @@ export interface Store extends SettingSignals {
   readonly rows: RowStore;
   readonly neurons: NeuronStore;
   readonly channel: Channel;
+  /** Whether this is a saved page, where nothing more can be computed. */
+  readonly isSaved: boolean;
   readonly trouble: ReadonlySignal<ReadonlyMap<Trait, string>>;
 
   /** Earlier selections. */
@@ -96,12 +99,12 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const rows = createRows(channel);
   const neurons = createNeurons(channel);
   const jobFailure = makeSignal<string | null>(null);
-  signal.addEventListener("abort", forgetWith(kernel.study, [attention]));
+  onAbort(signal, forgetWith(kernel.study, [attention]));
   // A method that is asked for is not on show at once: what the kernel tells in between
   // is still about the old one. Its grids come when it is.
   const estimated = [diagnoses, rows, neurons];
   for (const source of [kernel.study, signals.method, kernel.grids]) {
-    signal.addEventListener("abort", forgetWith(source, estimated));
+    onAbort(signal, forgetWith(source, estimated));
   }
 
   async function askOfJob(
@@ -112,8 +115,7 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     try {
       await channel.request(MESSAGE_KINDS[kind], body);
     } catch (error) {
-      if (isAbort(error)) return;
-      jobFailure.value = error instanceof Error ? error.message : String(error);
+      jobFailure.value = messageOf(error);
     }
   }
 
@@ -138,13 +140,14 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     rows,
     neurons,
     channel,
+    isSaved: host.isSaved ?? false,
     trouble: mirrors.trouble,
     history: createHistory(
       signals.selection,
       (selection) => set("selection", selection),
       signal,
     ),
-    costs: createCosts(channel, signal),
+    costs: createCosts(channel),
     verify: (wanted) => askOfJob("verifyStart", { ...wanted }),
     cancelJob: () => askOfJob("jobCancel"),
     retryJob: () => askOfJob("jobRetry"),
@@ -193,13 +196,12 @@ function forgetWith(
   source: ReadonlySignal<unknown>,
   loaded: readonly { clear(): void }[],
 ): () => void {
-  const stop = effect(() => {
+  return effect(() => {
     source.value; // read, so that this runs again with every new value
     untracked(() => {
       for (const store of loaded) store.clear();
     });
   });
-  return () => stop();
 }
 
 /** Progress counts for the job it names, and never takes the bar back. */

@@ -1,7 +1,18 @@
 /** What is being studied, as the kernel describes it once per study. */
 
 import { KINDS, type Kind } from "./node";
-import { list, measured, nullable, oneOf, record, table, text, whole } from "./shape";
+import {
+  fields,
+  list,
+  measured,
+  nullable,
+  oneOf,
+  optional,
+  record,
+  table,
+  text,
+  whole,
+} from "./shape";
 
 export interface Pair {
   clean: string[];
@@ -47,59 +58,62 @@ export interface Study {
   notice: string | null;
 }
 
+const texts = list(text);
+
+/** As it travels, where the page has other names for it. */
+type Sent = Omit<Study, "layers" | "heads" | "kvHeads" | "positions" | "names"> & {
+  nLayers: number;
+  nHeads: number;
+  nKvHeads: number;
+  nPos: number;
+  labels: Study["names"];
+};
+
+const readSent = fields<Sent>({
+  model: text,
+  nLayers: whole,
+  nHeads: whole,
+  nKvHeads: whole,
+  nPos: whole,
+  direction: oneOf(...DIRECTIONS),
+  directions: optional(list(oneOf(...DIRECTIONS)), []),
+  methods: optional(
+    list(fields<Method>({ name: text, label: text, kinds: list(oneOf(...KINDS)) })),
+    [],
+  ),
+  metric: fields<Metric>({
+    name: text,
+    clean: list(measured),
+    corrupted: list(measured),
+  }),
+  scale: nullable(measured),
+  pairs: list(
+    fields<Pair>({ clean: texts, corrupted: texts, answers: optional(texts, []) }),
+  ),
+  labels: optional(readNames, new Map()),
+  answerPosition: whole,
+  notice: nullable(text),
+});
+
 /** Null before the kernel has set a study. */
 export function readStudy(value: unknown): Study | null {
   if (value == null) return null;
   const raw = record(value, "study");
   if (Object.keys(raw).length === 0) return null;
+  const { nLayers, nHeads, nKvHeads, nPos, labels, ...study } = readSent(raw, "study");
   return {
-    model: text(raw.model, "study.model"),
-    layers: whole(raw.n_layers, "study.n_layers"),
-    heads: whole(raw.n_heads, "study.n_heads"),
-    kvHeads: whole(raw.n_kv_heads, "study.n_kv_heads"),
-    positions: whole(raw.n_pos, "study.n_pos"),
-    direction: oneOf(...DIRECTIONS)(raw.direction, "study.direction"),
-    directions: list(oneOf(...DIRECTIONS))(raw.directions ?? [], "study.directions"),
-    methods: list(readMethod)(raw.methods ?? [], "study.methods"),
-    metric: readMetric(raw.metric),
-    scale: nullable(measured)(raw.scale, "study.scale"),
-    pairs: list(readPair)(raw.pairs, "study.pairs"),
-    names: readNames(raw.labels),
-    answerPosition: whole(raw.answer_position, "study.answer_position"),
-    notice: nullable(text)(raw.notice, "study.notice"),
+    ...study,
+    layers: nLayers,
+    heads: nHeads,
+    kvHeads: nKvHeads,
+    positions: nPos,
+    names: labels,
   };
 }
 
-function readMethod(value: unknown, where: string): Method {
-  const raw = record(value, where);
-  return {
-    name: text(raw.name, `${where}.name`),
-    label: text(raw.label, `${where}.label`),
-    kinds: list(oneOf(...KINDS))(raw.kinds, `${where}.kinds`),
-  };
-}
-
-function readMetric(value: unknown): Metric {
-  const raw = record(value, "study.metric");
-  return {
-    name: text(raw.name, "study.metric.name"),
-    clean: list(measured)(raw.clean, "study.metric.clean"),
-    corrupted: list(measured)(raw.corrupted, "study.metric.corrupted"),
-  };
-}
-
-function readPair(value: unknown, where: string): Pair {
-  const raw = record(value, where);
-  return {
-    clean: list(text)(raw.clean, `${where}.clean`),
-    corrupted: list(text)(raw.corrupted, `${where}.corrupted`),
-    answers: list(text)(raw.answers ?? [], `${where}.answers`),
-  };
-}
-
-function readNames(value: unknown): Map<number, string> {
+function readNames(value: unknown, where: string): Map<number, string> {
   const names = new Map<number, string>();
-  for (const [name, position] of table(whole)(value ?? {}, "study.labels")) {
+  for (const [name, position] of table(whole)(value, where)) {
     const other = names.get(position);
     names.set(position, other === undefined ? name : `${other}/${name}`);
   }

@@ -4,7 +4,14 @@ import { el, react } from "../draw/dom";
 import { tick, unsigned } from "../draw/number";
 import { focusKinds } from "../state/focus";
 import type { Kind } from "../state/node";
-import type { Figures, KindReport } from "../state/report";
+import {
+  type Bound,
+  type Figures,
+  type KindReport,
+  type Report,
+  verifiedSince,
+} from "../state/report";
+import { columnHead, evidence, plainTable, rowHead, valueCell } from "./columns";
 import type { MakeView } from "./view";
 import { counted, KIND_TITLES } from "./words";
 
@@ -20,7 +27,7 @@ const FIGURE_TITLES = {
 } as const;
 
 export const agreementView: MakeView = ({ store, signal }) => {
-  const panel = el("div", { class: "pw-agreement" });
+  const panel = el("div", "pw-agreement");
   react(signal, () => {
     const kinds = focusKinds(store.grids.value, store.kind.value);
     const isNamed = kinds.length > 1;
@@ -30,7 +37,9 @@ export const agreementView: MakeView = ({ store, signal }) => {
       return report && !(isNamed && report.all.n === 0) ? [{ kind, report }] : [];
     });
     panel.replaceChildren(
-      ...(entries.length > 0 ? content(entries, isNamed) : [nothing()]),
+      ...(entries.length > 0
+        ? content(entries, isNamed, store.report.value)
+        : [nothing()]),
     );
   });
   return panel;
@@ -42,21 +51,25 @@ interface Entry {
 }
 
 function nothing(): HTMLElement {
-  return el("p", { class: "pw-quiet" }, "No figures of agreement yet.");
+  return el("p", "pw-quiet", "No figures of agreement yet.");
 }
 
-function content(entries: readonly Entry[], isNamed: boolean): HTMLElement[] {
+function content(
+  entries: readonly Entry[],
+  isNamed: boolean,
+  all: Report,
+): HTMLElement[] {
   const rows = entries.map(({ kind, report }): Row => {
-    const { all, total } = report;
-    return { name: KIND_TITLES[kind], n: `${all.n} of ${total}`, figures: all };
+    const { all: figures, total } = report;
+    return { name: KIND_TITLES[kind], n: `${figures.n} of ${total}`, figures };
   });
   const [only] = entries;
   return [
-    el("div", { class: "pw-agreement-title" }, "Agreement on verified nodes"),
+    el("div", "pw-agreement-title", "Agreement on verified nodes"),
     figureTable("kind", rows),
     ...(only && !isNamed ? layerFold(only.report) : []),
-    el("p", { class: "pw-quiet" }, CAVEAT),
-    ...entries.map((entry) => boundLine(entry, isNamed)),
+    el("p", "pw-quiet", CAVEAT),
+    ...entries.map((entry) => boundLine(entry, isNamed, all)),
   ];
 }
 
@@ -90,34 +103,22 @@ function figureTable(first: string, rows: readonly Row[]): HTMLElement {
     );
     const { pearson, slope, spearman } = figures;
     const values = [pearson, slope, spearman, ...recall];
-    return el(
-      "tr",
-      {},
-      el("th", { scope: "row", class: "pw-pick-name" }, name),
-      el("td", { class: "pw-value" }, n),
-      ...values.map(figureCell),
-    );
+    return el("tr", {}, rowHead(name), valueCell("", n), ...values.map(figureCell));
   });
-  const table = el(
-    "table",
-    { class: "pw-table" },
-    el("thead", {}, head),
-    el("tbody", {}, ...body),
-  );
+  const table = plainTable(head, el("tbody", {}, ...body));
   // Where there is little room it scrolls, which has to work without a pointer.
   const reach = { tabindex: 0, role: "region", "aria-label": "Agreement by kind" };
   return el("div", { class: "pw-agreement-table", ...reach }, table);
 }
 
-function columnHead(text: string, title = ""): HTMLElement {
-  return el("th", { scope: "col", class: "pw-column", title: title || false }, text);
-}
-
 /** Of one node, say, there is no correlation. */
 function figureCell(value: number | null): HTMLElement {
-  return value === null || Number.isNaN(value)
-    ? el("td", { class: "pw-value pw-quiet", title: "not defined" }, "–")
-    : el("td", { class: "pw-value" }, value.toFixed(2).replace("-", "−"));
+  if (value !== null && !Number.isNaN(value)) {
+    return valueCell("", value.toFixed(2).replace("-", "−"));
+  }
+  const cell = valueCell("pw-quiet", "–");
+  cell.title = "not defined";
+  return cell;
 }
 
 function layerFold({ layers }: KindReport): HTMLElement[] {
@@ -125,34 +126,37 @@ function layerFold({ layers }: KindReport): HTMLElement[] {
   const rows = [...layers]
     .sort(([a], [b]) => a - b)
     .map(([layer, figures]) => ({ name: `${layer}`, n: `${figures.n}`, figures }));
-  const fold = el("details", { class: "pw-evidence" }, el("summary", {}, "by layer"));
-  fold.append(figureTable("layer", rows));
-  return [fold];
+  return [evidence("by layer", figureTable("layer", rows))];
 }
 
-function boundLine({ kind, report }: Entry, isNamed: boolean): HTMLElement {
+function boundLine(
+  { kind, report }: Entry,
+  isNamed: boolean,
+  all: Report,
+): HTMLElement {
   const { bound, withoutBound } = report;
   const about = isNamed ? `${KIND_TITLES[kind]}: ` : "";
   if (!bound) {
     const why = withoutBound || "none was asked for";
     return el(
       "p",
-      { class: "pw-bound pw-quiet" },
+      "pw-bound pw-quiet",
       `${about}${sentence(`no bound on the others: ${why}`)}`,
     );
   }
-  const assumption = el(
-    "details",
-    { class: "pw-evidence" },
-    el("summary", {}, "what this takes for granted"),
-    bound.assumption,
-  );
+  const assumption = evidence("what this takes for granted", bound.assumption);
   return el(
     "div",
-    { class: "pw-bound" },
-    `${about}${sentence(bound.words)}`,
+    "pw-bound",
+    `${about}${sentence(bound.words)}${sinceWords(bound, all)}`,
     assumption,
   );
+}
+
+/** A bound stays true when more is verified, but it speaks of too many nodes. */
+function sinceWords(bound: Bound, all: Report): string {
+  const since = verifiedSince(bound, all);
+  return since === 0 ? "" : ` It was drawn before ${since} of these were verified.`;
 }
 
 function sentence(words: string): string {
@@ -161,11 +165,11 @@ function sentence(words: string): string {
 }
 
 /** What the band in the picture is, in words; why there is none, where there is none. */
-export function boundWords(report: KindReport | undefined): string {
+export function boundWords(report: KindReport | undefined, all: Report): string {
   if (!report) return "";
   const { bound, withoutBound } = report;
   if (!bound) return withoutBound ? `No bound: ${withoutBound}` : "";
   const size = `Bound ${unsigned(bound.value)} (${tick(100 * bound.confidence)} %)`;
-  const about = `${counted(bound.unverified, "node")} not verified`;
-  return `${size} on the effects of ${about}. ${sentence(bound.words)} ${bound.assumption}`;
+  const about = `${counted(bound.unverified, "node")} not verified then`;
+  return `${size} on the effects of ${about}. ${sentence(bound.words)}${sinceWords(bound, all)} ${bound.assumption}`;
 }

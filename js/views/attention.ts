@@ -6,14 +6,14 @@ import { createLook, nextChosen } from "../state/look";
 import { patternBytes } from "../state/pattern";
 import type { Study } from "../state/study";
 import { shownPair } from "../state/tokens";
-import { attentionControls } from "./attention_controls";
-import { attentionReadout } from "./attention_readout";
+import { attentionControls } from "./aspects";
 import { circuitsvisFrame } from "./circuitsvis";
 import { createHeads, type HeadsView } from "./heads";
 import { largeHead } from "./large";
 import { tokenStrip } from "./strip";
 import { thumbnails } from "./thumbnails";
 import type { MakeView } from "./view";
+import { attentionReadout } from "./weights";
 import { counted } from "./words";
 
 /** Narrower, the read-out may take a second line, whose room is kept free. */
@@ -25,20 +25,20 @@ export const attentionView: MakeView = (plain) => {
   const name = el("span");
   const title = el(
     "div",
-    { class: "pw-section-title pw-attention-title" },
+    "pw-section-title pw-attention-title",
     name,
-    el("span", { class: "pw-attention-readout" }, attentionReadout(view)),
+    el("span", "pw-attention-readout", attentionReadout(view)),
   );
   const frame = circuitsvisFrame(view);
   const drawn = el(
     "div",
-    { class: "pw-attention-body" },
+    "pw-attention-body",
     attentionControls(view, frame.button),
     thumbnails(view),
-    el("div", { class: "pw-attention-large" }, largeHead(view), tokenStrip(view)),
+    el("div", "pw-attention-large", largeHead(view), tokenStrip(view)),
   );
-  const more = el("div", { class: "pw-quiet pw-attention-more" });
-  const section = el("section", { class: "pw-attention" }, title, drawn, more);
+  const more = el("div", "pw-quiet pw-attention-more");
+  const section = el("section", "pw-attention", title, drawn, more);
   section.append(frame.element);
   react(signal, () => {
     title.classList.toggle("pw-narrow", ui.width.value < ONE_LINE);

@@ -1,15 +1,18 @@
 /** Pointer and keyboard on a canvas of cells. */
 
+import { isPlain, listen } from "../draw/dom";
 import {
   type Cell,
   type CellRect,
   cellAt,
   cellCount,
   movedCell,
+  nearestCell,
+  pointerOn,
   rectBetween,
 } from "../draw/geometry";
 import type { PickMode } from "../state/selection";
-import { isAdding, listenToDrag } from "./drag";
+import { type Drag, isAdding, listenToDrag } from "./drag";
 
 export interface CellActions {
   shape(): { rows: number; columns: number };
@@ -76,7 +79,7 @@ export function listenToCells(
   ]);
 
   function onKey(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!isPlain(event)) return;
     const moved = movedCell(cursor, event.key, actions.shape());
     const act = keys.get(event.key);
     if (moved) move(moved, event.shiftKey);
@@ -98,7 +101,25 @@ export function listenToCells(
     visit(null);
   }
 
-  const isDragged = listenToDrag(canvas, actions, signal);
+  const isDragged = listenToDrag(canvas, begin, signal);
+
+  let isDrawing = false;
+
+  function begin(start: MouseEvent, isHeld: boolean): Drag | null {
+    // Cells that cannot be picked cannot be picked together.
+    if (!actions.pickAll) return null;
+    const draw = rectangle(canvas, actions, start, isHeld);
+    return {
+      move(event) {
+        isDrawing = draw.move(event);
+        return isDrawing;
+      },
+      end(event, isAdding) {
+        isDrawing = false;
+        draw.end(event, isAdding);
+      },
+    };
+  }
 
   function onClick(event: MouseEvent): void {
     const cell = isDragged() ? null : at(event);
@@ -112,22 +133,40 @@ export function listenToCells(
     if (cell && !isAdding(event)) actions.rename?.(cell);
   }
 
-  const at = (event: MouseEvent) => cellUnder(event, canvas, actions);
-  canvas.addEventListener("pointermove", (event) => visit(at(event)), { signal });
-  canvas.addEventListener("pointerleave", () => visit(null), { signal });
-  canvas.addEventListener("blur", leave, { signal });
-  canvas.addEventListener("keydown", onKey, { signal });
-  canvas.addEventListener("focus", showCursor, { signal });
-  canvas.addEventListener("click", onClick, { signal });
-  canvas.addEventListener("dblclick", onDoubleClick, { signal });
+  const at = (event: MouseEvent) => cellAt(pointerOn(event, canvas), actions.shape());
+  const keyboard = { keydown: onKey, focus: showCursor, blur: leave };
+  const follow = (cell: (event: MouseEvent) => Cell | null) => (event: MouseEvent) => {
+    if (!isDrawing) visit(cell(event));
+  };
+  const pointer = { pointermove: follow(at), pointerleave: follow(() => null) };
+  const clicks = { click: onClick, dblclick: onDoubleClick };
+  listen(canvas, { ...keyboard, ...pointer, ...clicks }, signal);
 }
 
-function cellUnder(
-  event: MouseEvent,
+/** Drawn over cells; in a cell that was only pressed there is none yet. */
+function rectangle(
   canvas: HTMLCanvasElement,
-  actions: CellActions,
-): Cell | null {
-  const box = canvas.getBoundingClientRect();
-  const { left, top } = box;
-  return cellAt(event.clientX - left, event.clientY - top, box, actions.shape());
+  { shape, hover, outline, pickAll }: CellActions,
+  start: MouseEvent,
+  isHeld: boolean,
+): Drag {
+  const nearest = (event: MouseEvent) => nearestCell(pointerOn(event, canvas), shape());
+  const origin = nearest(start);
+  let rect: CellRect | null = null;
+  return {
+    move(event) {
+      // Looked up once, before anything is moved: the second time would cost a layout.
+      const cell = nearest(event);
+      const next = rectBetween(origin, cell);
+      if (!rect && !isHeld && cellCount(next) === 1) return false;
+      rect = next;
+      hover(cell);
+      outline?.(rect);
+      return true;
+    },
+    end(event, isAdding) {
+      outline?.(null);
+      if (rect && event) pickAll?.(rect, isAdding ? "toggle" : "only");
+    },
+  };
 }

@@ -1,97 +1,80 @@
 /** The hand-off: the picked heads in CircuitsVis, in a frame that can reach nothing. */
 
-import { signal as makeSignal } from "@preact/signals-core";
-import { button, el, react } from "../draw/dom";
-import { isAbort, MESSAGE_KINDS } from "../host/messages";
+import { signal as makeSignal, untracked } from "@preact/signals-core";
+import { button, el, quiet, react } from "../draw/dom";
+import { onAbort } from "../host/life";
+import { MESSAGE_KINDS } from "../host/messages";
+import { createAsked } from "../state/asked";
 import { headName, patternNode } from "../state/attention";
-import { record, ShapeError, text } from "../state/shape";
+import { fields, flag, optional, text } from "../state/shape";
+import { tryAgain, unanswered } from "./asking";
 import type { HeadsView } from "./heads";
 
-type Frame =
-  | { state: "closed" }
-  | { state: "loading"; heads: string }
-  | { state: "failed"; heads: string; message: string }
-  | { state: "open"; heads: string; html: string; needsNetwork: boolean };
+interface Opened {
+  html: string;
+  needsNetwork: boolean;
+}
 
 export function circuitsvisFrame(view: HeadsView): {
   button: HTMLElement;
   element: HTMLElement;
 } {
   const { store, heads, signal } = view;
-  const frame = makeSignal<Frame>({ state: "closed" });
-  let asked = new AbortController();
-
-  async function open(): Promise<void> {
-    asked.abort();
-    asked = new AbortController();
-    const names = heads.peek().map(headName).join(", ");
-    frame.value = { state: "loading", heads: names };
-    try {
+  const names = makeSignal("");
+  // One frame: a new question takes the place of the old one.
+  const frame = createAsked(
+    () => "frame",
+    async (_: null, life): Promise<Opened> => {
       const body = { nodes: heads.peek().map(patternNode), pair: store.pair.peek() };
       const { payload } = await store.channel.request(
         MESSAGE_KINDS.circuitsvisGet,
         body,
-        { signal: asked.signal },
+        { signal: life },
       );
-      frame.value = { state: "open", heads: names, ...readDocument(payload) };
-    } catch (error) {
-      if (isAbort(error)) return;
-      const message = error instanceof Error ? error.message : String(error);
-      frame.value = { state: "failed", heads: names, message };
-    }
-  }
-
-  function close(): void {
-    asked.abort();
-    frame.value = { state: "closed" };
+      return readDocument(payload, "circuitsvis");
+    },
+  );
+  const open = () => {
+    names.value = heads.peek().map(headName).join(", ");
+    frame.retry(null);
+  };
+  const close = () => {
+    frame.clear();
     opener.focus();
-  }
-
-  const opener = button("open in CircuitsVis", () => void open(), signal);
-  signal.addEventListener("abort", () => asked.abort(), { once: true });
+  };
+  const opener = button("open in CircuitsVis", open, signal);
+  opener.hidden = store.isSaved;
+  onAbort(signal, frame.clear);
   react(signal, () => {
     store.study.value; // read: another study's heads are other heads
-    asked.abort();
-    frame.value = { state: "closed" };
+    untracked(frame.clear);
   });
-  const element = el("div", { class: "pw-circuitsvis" });
-  const again = button("try again", () => void open(), signal);
+  const element = el("div", "pw-circuitsvis");
+  const again = tryAgain(view, open);
   const closer = button("close", close, signal);
   react(signal, () => {
-    const now = frame.value;
-    element.hidden = now.state === "closed";
-    element.replaceChildren(...(now.state === "closed" ? [] : content(now)));
-  });
-
-  function content(now: Exclude<Frame, { state: "closed" }>): HTMLElement[] {
-    const head = el(
-      "div",
-      { class: "pw-circuitsvis-head" },
-      el("strong", {}, "CircuitsVis"),
-      el("span", { class: "pw-quiet" }, now.heads),
-      ...(now.state === "failed" ? [again] : []),
-      closer,
+    const now = frame.entries.value.get("frame");
+    element.hidden = !now;
+    element.replaceChildren(
+      el(
+        "div",
+        "pw-circuitsvis-head",
+        el("strong", {}, "CircuitsVis"),
+        quiet(names.value),
+        closer,
+      ),
+      el("div", { role: "status" }, ...unanswered(now, "Not opened", again)),
+      ...(now?.state === "ready" ? shown(now.answer, names.value) : []),
     );
-    return [head, ...statusOf(now)];
-  }
-
+  });
   return { button: opener, element };
 }
 
-function statusOf(now: Exclude<Frame, { state: "closed" }>): HTMLElement[] {
-  if (now.state === "loading") {
-    return [
-      el("div", { class: "pw-quiet", role: "status" }, "Waiting for the kernel."),
-    ];
-  }
-  if (now.state === "failed") {
-    const words = `Not opened: ${now.message}.`;
-    return [el("div", { class: "pw-error", role: "alert" }, words)];
-  }
+function shown({ html, needsNetwork }: Opened, heads: string): HTMLElement[] {
   const network =
     "CircuitsVis loads its script from the network: without it the frame stays empty.";
-  const note = el("div", { class: "pw-quiet" }, network);
-  return [...(now.needsNetwork ? [note] : []), documentFrame(now.html, now.heads)];
+  const note = el("div", "pw-quiet", network);
+  return [...(needsNetwork ? [note] : []), documentFrame(html, heads)];
 }
 
 /** Scripts run in an origin of their own: neither the page nor the notebook is theirs. */
@@ -105,11 +88,7 @@ function documentFrame(html: string, heads: string): HTMLIFrameElement {
   return frame;
 }
 
-function readDocument(payload: unknown): { html: string; needsNetwork: boolean } {
-  const raw = record(payload, "circuitsvis");
-  const network = raw.needs_network ?? false;
-  if (typeof network !== "boolean") {
-    throw new ShapeError("circuitsvis.needs_network", "true or false", network);
-  }
-  return { html: text(raw.html, "circuitsvis.html"), needsNetwork: network };
-}
+const readDocument = fields<Opened>({
+  html: text,
+  needsNetwork: optional(flag, false),
+});

@@ -7,18 +7,14 @@ import { type Box, isInside, nearest, type Point } from "../draw/hits";
 import { signed, unsigned } from "../draw/number";
 import { type SquareScale, squareScale } from "../draw/scale";
 import { paintScatter, RUG_ROOM, type ScatterPainting } from "../draw/scatter";
-import {
-  drawScatterAxes,
-  type ScatterTitles,
-  scatterMargins,
-} from "../draw/scatter_axes";
+import { drawScatterAxes, type ScatterTitles, scatterMargins } from "../draw/square";
 import type { FocusNode } from "../state/focus";
 import { formatNode } from "../state/node";
 import { nodePlace } from "../state/place";
-import { headLabel } from "../state/ranking";
+import { headNicknames } from "../state/ranking";
 import { type Cloud, cloudValues, steps } from "../state/scatter";
-import { pick } from "../state/selection";
 import { KIND_MARKS } from "./kinds";
+import { pickAll, pickNode } from "./link";
 import { listenToPoints } from "./points";
 import type { View } from "./view";
 import { counted } from "./words";
@@ -95,8 +91,8 @@ function makeParts() {
   const spot = el("div", { class: "pw-spot", hidden: true });
   const brush = el("div", { class: "pw-brush", hidden: true });
   const tip = el("div", { class: "pw-tip", "aria-hidden": "true", hidden: true });
-  const field = el("div", { class: "pw-field" }, canvas, svg, brush, spot, tip);
-  const element = el("div", { class: "pw-cloud-plot" }, field);
+  const field = el("div", "pw-field", canvas, svg, brush, spot, tip);
+  const element = el("div", "pw-cloud-plot", field);
   return { element, field, canvas, svg, spot, brush, tip };
 }
 
@@ -181,7 +177,7 @@ function showHovered(
 }
 
 function tipLines({ store }: View, row: FocusNode): HTMLElement[] {
-  const label = headLabel(row.node, store.names.value, store.study.value);
+  const label = headNicknames(row.node, store.names.value, store.study.value);
   const { exact, interval, isSigned, miss } = row;
   const size = row.estimate ?? Number.NaN;
   const facts = [
@@ -195,10 +191,11 @@ function tipLines({ store }: View, row: FocusNode): HTMLElement[] {
 }
 
 function listenToCloud(
-  { store, ui, signal }: View,
+  view: View,
   drawing: ReadonlySignal<Drawing>,
   { canvas, brush }: Parts,
 ): void {
+  const { store, ui, signal } = view;
   let last: string | null = null;
   const hover = (name: string | null) => {
     if (name === last && ui.hover.peek() !== null) return;
@@ -212,16 +209,14 @@ function listenToCloud(
     {
       at: (point) => nameAt(drawing.peek(), point),
       hover,
-      pick: (name, mode) =>
-        store.set("selection", pick(store.selection.peek(), name, mode)),
+      pick: (name, mode) => pickNode(view, name, mode),
       clear: () => store.set("selection", []),
       order: () => steps(drawing.peek().cloud),
-      showBrush: (box) => showBrush(brush, box, drawing.peek()),
+      showBrush: (box) => showBrush(brush, box, drawing.peek(), store.isSaved),
       brush(box, isAdding) {
         const names = namesInside(drawing.peek(), box);
         if (names.length === 0) return; // a slip is no wish to lose the picks
-        const kept = isAdding ? store.selection.peek() : [];
-        store.set("selection", [...new Set([...kept, ...names])]);
+        pickAll(view, names, isAdding ? "toggle" : "only");
       },
     },
     signal,
@@ -261,12 +256,17 @@ function isAt(point: Point | undefined, box: Box): boolean {
   return point !== undefined && isInside(point, box);
 }
 
-function showBrush(brush: HTMLElement, box: Box | null, drawing: Drawing): void {
+function showBrush(
+  brush: HTMLElement,
+  box: Box | null,
+  drawing: Drawing,
+  isSaved: boolean,
+): void {
   brush.hidden = box === null;
   if (!box) return;
   const isRug = box.top >= drawing.scale.size;
   const count = namesInside(drawing, box).length;
-  brush.textContent = isRug ? `run ${counted(count, "node")}` : counted(count, "node");
+  brush.textContent = `${isRug && !isSaved ? "run " : ""}${counted(count, "node")}`;
   brush.style.transform = `translate(${box.left}px, ${box.top}px)`;
   brush.style.width = `${box.width}px`;
   brush.style.height = `${box.height}px`;

@@ -1,18 +1,19 @@
 /** Taking along what is shown: a figure, its data, the code that makes it. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, quiet, react } from "../draw/dom";
 import { pictureOf, toPng } from "../draw/picture";
 import { handOver, type Parcel } from "../host/clipboard";
 import { toPython } from "../state/code";
 import { toCsv } from "../state/csv";
 import type { Study } from "../state/study";
+import { select, setOptions } from "./choice";
 import type { MakeView, View } from "./view";
 
 /** What can be a figure: every part of the page that is a picture. */
 const FIGURES = [
-  ["heatmaps", "effects", ".pw-heatmaps"],
-  ["scatter", "scatter", ".pw-scatter"],
-  ["attention", "attention", ".pw-attention"],
+  ["effects", ".pw-heatmaps"],
+  ["scatter", ".pw-scatter"],
+  ["attention", ".pw-attention"],
 ] as const;
 
 const SCALES = [1, 2, 4];
@@ -20,15 +21,15 @@ const SCALES = [1, 2, 4];
 export const copyView: MakeView = (view) => {
   const { store, signal } = view;
   const status = el("span", { class: "pw-quiet", role: "status" });
-  const figure = choiceOf(
-    "Which figure",
-    FIGURES.map(([, label, selector]) => [selector, label]),
-  );
-  const scale = choiceOf(
-    "Scale of the PNG",
+  const figure = select("Which figure", () => {}, signal);
+  const figures = FIGURES.map(([label, selector]) => [selector, label] as const);
+  setOptions(figure, figures, FIGURES[0][1]);
+  const scale = select("Scale of the PNG", () => {}, signal);
+  setOptions(
+    scale,
     SCALES.map((times) => [`${times}`, `${times}×`]),
+    "2",
   );
-  scale.value = "2";
   const tool = (label: string, make: (study: Study) => Parcel | Promise<Parcel>) =>
     button(label, () => void give(make), signal);
 
@@ -47,7 +48,7 @@ export const copyView: MakeView = (view) => {
   const section = el(
     "section",
     { class: "pw-copy", "aria-label": "Copy" },
-    el("span", { class: "pw-quiet" }, "copy"),
+    quiet("copy"),
     figure,
     tool("SVG", () => textParcel(drawn(view, figure.value), "svg")),
     tool("PNG", () => pngParcel(view, figure.value, Number(scale.value))),
@@ -61,15 +62,6 @@ export const copyView: MakeView = (view) => {
   });
   return section;
 };
-
-function choiceOf(
-  label: string,
-  options: readonly (readonly [value: string, text: string])[],
-): HTMLSelectElement {
-  const select = el("select", { class: "pw-button", "aria-label": label });
-  select.append(...options.map(([value, text]) => el("option", { value }, text)));
-  return select;
-}
 
 /** The figure as SVG, its canvases painted with enough pixels for print. */
 function drawn(view: View, selector: string, density = 4): string {
@@ -93,21 +85,18 @@ async function pngParcel(view: View, selector: string, scale: number): Promise<P
 
 function csvParcel({ store }: View, study: Study): Parcel {
   const [grids, verified] = [store.grids.peek(), store.verified.peek()];
-  const csv = toCsv({ study, grids, verified, names: store.names.peek() });
+  const csv = toCsv({
+    study,
+    grids,
+    verified,
+    names: store.names.peek(),
+    method: store.method.peek(),
+  });
   return textParcel(csv, "csv");
 }
 
 function codeParcel({ store }: View, study: Study): Parcel {
-  const code = toPython(study, {
-    selection: store.selection.peek(),
-    shown: store.shown.peek(),
-    pair: store.pair.peek(),
-    method: store.method.peek(),
-    kind: store.kind.peek(),
-    names: store.names.peek(),
-    folds: store.folds.peek(),
-    wide: store.wide.peek(),
-  });
+  const code = toPython(study, (name) => store[name].peek());
   return textParcel(code, "py");
 }
 

@@ -1,96 +1,134 @@
-/** Rectangles of cells, drawn with the pointer. */
+/** Drags on a canvas, with a mouse, a pen, or a finger that was held still before. */
 
-import { type CellRect, nearestCell, rectBetween } from "../draw/geometry";
-import type { PickMode } from "../state/selection";
+import { listen } from "../draw/dom";
+import { childLife } from "../host/life";
 
-export interface DragActions {
-  shape(): { rows: number; columns: number };
-  outline?(rect: CellRect | null): void;
-  pickAll?(rect: CellRect, mode: PickMode): void;
+/** One drag, from the press to the release, wherever on the page that is. */
+export interface Drag {
+  /** Returns false while it may still be a click. */
+  move(event: MouseEvent): boolean;
+  /** Where it was let go; null where it was given up. */
+  end(event: MouseEvent | null, isAdding: boolean): void;
 }
 
 /** A hand that clicks moves a little. */
 const SLACK_PX = 4;
+/** A finger that moves scrolls the page; one that rests for so long draws. */
+const HOLD_MS = 450;
 
-/** Returns whether the click that is being handled is the end of a drag. */
+/**
+ * `begin` makes a drag, or null where nothing can be drawn; `isHeld` where a finger was
+ * held, which is never a click. Returns whether the click that is being handled is the
+ * end of a drag.
+ */
 export function listenToDrag(
   canvas: HTMLCanvasElement,
-  actions: DragActions,
+  begin: (start: MouseEvent, isHeld: boolean) => Drag | null,
   signal: AbortSignal,
 ): () => boolean {
   let hasDragged = false;
+  let isHeld = false;
 
-  function begin(event: PointerEvent): void {
-    hasDragged = false;
-    // A finger scrolls; and cells that cannot be picked cannot be picked together.
-    const isFinger = event.pointerType === "touch";
-    if (event.button !== 0 || isFinger || !actions.pickAll) return;
-    follow(canvas, event, actions, signal, () => {
+  function start(event: PointerEvent): void {
+    const drag = begin(event, isHeld);
+    if (!drag) return;
+    const onDrag = () => {
       hasDragged = true;
-    });
+    };
+    follow(canvas, event, { drag, isHeld, onDrag }, signal);
   }
 
-  canvas.addEventListener("pointerdown", begin, { signal });
-  canvas.addEventListener("mousedown", keepAddingClick, { signal });
+  function press(event: PointerEvent): void {
+    hasDragged = false;
+    isHeld = false;
+    if (event.button !== 0) return;
+    if (event.pointerType !== "touch") start(event);
+    else {
+      afterHold(canvas, event, signal, () => {
+        isHeld = true;
+        start(event);
+      });
+    }
+  }
+
+  const keep = (event: Event) => {
+    if (isHeld) event.preventDefault(); // the page would scroll, or open a menu
+  };
+  listen(canvas, { pointerdown: press, mousedown: keepAddingClick }, signal);
+  listen(canvas, { touchmove: keep, contextmenu: keep }, signal, { passive: false });
   return () => hasDragged;
 }
 
-/** One drag, from the press to the release, wherever on the page that is. */
+function afterHold(
+  canvas: HTMLCanvasElement,
+  start: PointerEvent,
+  signal: AbortSignal,
+  act: () => void,
+): void {
+  const life = childLife(signal);
+  const give = () => life.abort();
+  const timer = setTimeout(() => {
+    give();
+    act();
+  }, HOLD_MS);
+  life.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  const move = (event: MouseEvent) => {
+    if (distance(start, event) >= SLACK_PX) give();
+  };
+  const ends = { pointerup: give, pointercancel: give };
+  listen(canvas.ownerDocument, { pointermove: move, ...ends }, life.signal);
+}
+
+interface Followed {
+  drag: Drag;
+  isHeld: boolean;
+  onDrag(): void;
+}
+
+/** Listens to the whole document: a drag may leave the canvas, and the focus too. */
 function follow(
   canvas: HTMLCanvasElement,
-  start: MouseEvent,
-  actions: DragActions,
+  start: PointerEvent,
+  { drag, isHeld, onDrag }: Followed,
   signal: AbortSignal,
-  onDrag: () => void,
 ): void {
-  const page = canvas.ownerDocument;
-  const drag = new AbortController();
-  const life = { signal: drag.signal };
-  const origin = nearest(start, canvas, actions);
-  let rect: CellRect | null = null;
+  const life = childLife(signal);
+  let isDrag = false;
 
-  function end(): void {
-    drag.abort();
-    if (rect) actions.outline?.(null);
+  function end(event: MouseEvent | null): void {
+    life.abort();
+    if (isDrag) drag.end(event, isHeld || (event !== null && isAdding(event)));
   }
 
-  function move(event: MouseEvent): void {
-    if (event.buttons === 0) {
-      end(); // released where the page could not see it
-      return;
-    }
-    const cell = nearest(event, canvas, actions);
-    const isSame = cell.row === origin.row && cell.column === origin.column;
-    if (!rect && (isSame || distance(start, event) < SLACK_PX)) return;
+  function draw(event: MouseEvent): void {
+    if (!drag.move(event)) return;
+    isDrag = true;
     onDrag();
-    rect = rectBetween(origin, cell);
-    actions.outline?.(rect);
   }
 
-  function release(event: MouseEvent): void {
-    const drawn = rect;
-    end();
-    if (drawn) actions.pickAll?.(drawn, isAdding(event) ? "toggle" : "only");
+  function move(event: PointerEvent): void {
+    if (event.pointerId !== start.pointerId) return;
+    // It may have been let go where the page could not see it.
+    if (event.buttons === 0) end(null);
+    else if (isDrag || distance(start, event) >= SLACK_PX) draw(event);
+  }
+
+  function release(event: PointerEvent): void {
+    if (event.pointerId === start.pointerId) end(event);
   }
 
   function onKey(event: KeyboardEvent): void {
-    if (event.key !== "Escape" || !rect) return;
+    if (event.key !== "Escape" || !isDrag) return;
     event.preventDefault();
     event.stopPropagation(); // it takes the drag back, not the picks
-    end();
+    end(null);
   }
 
-  page.addEventListener("pointermove", move, life);
-  page.addEventListener("pointerup", release, life);
-  page.addEventListener("pointercancel", end, life);
-  page.addEventListener("keydown", onKey, { ...life, capture: true });
-  signal.addEventListener("abort", () => drag.abort(), life);
-}
-
-function nearest(event: MouseEvent, canvas: HTMLCanvasElement, actions: DragActions) {
-  const box = canvas.getBoundingClientRect();
-  const { left, top } = box;
-  return nearestCell(event.clientX - left, event.clientY - top, box, actions.shape());
+  const page = canvas.ownerDocument;
+  const pointer = { pointermove: move, pointerup: release };
+  listen(page, { ...pointer, pointercancel: () => end(null) }, life.signal);
+  listen(page, { keydown: onKey }, life.signal, { capture: true });
+  if (isHeld) draw(start);
 }
 
 function distance(a: MouseEvent, b: MouseEvent): number {

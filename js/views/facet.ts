@@ -2,16 +2,16 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { type Axes, type Axis, numberLabels, rowMargin } from "../draw/axes";
-import type { Painting } from "../draw/canvas";
-import { el, react, setAttributes } from "../draw/dom";
+import { el, react } from "../draw/dom";
 import type { FacetLayout } from "../draw/geometry";
-import { createPlot, type Plot } from "../draw/plot";
+import type { Plot } from "../draw/plot";
 import { type Facet, lineOf } from "../state/figure";
 import { cellNode, isHeadKind, type Kind, type Node, nodeCell } from "../state/node";
 import { linkedColumns } from "../state/place";
 import type { Shown } from "../state/settings";
 import type { Study } from "../state/study";
 import { tokenLabels } from "../state/tokens";
+import { drawEffects, heatmap } from "./effects";
 import { listenToNodes, pickedAmong } from "./picking";
 import { scrollTogether } from "./scroll";
 import type { View } from "./view";
@@ -30,21 +30,13 @@ export function createFacet(
   frame: ReadonlySignal<FacetFrame>,
 ): HTMLElement {
   const { store, signal } = view;
-  const plot = createPlot();
+  const plot = heatmap("pw-grid", { "data-kind": kind });
   const facet = computed(() => store.figure.value.facets.get(kind));
-  setAttributes(plot.canvas, {
-    class: "pw-grid",
-    "data-kind": kind,
-    tabindex: 0,
-    role: "application",
-    "aria-roledescription": "heatmap",
-  });
   const picked = pickedAmong(view, (node) => indexIn(node, facet.value));
   // Of the figure only what this facet's picture depends on.
-  const shown = computed(() => store.figure.value.shown);
   const scale = computed(() => store.figure.value.scales[lineOf(kind)]);
   react(signal, () => {
-    const look = { shown: shown.value, scale: scale.value, picked: picked.value };
+    const look = { scale: scale.value, picked: picked.value };
     drawFacet(view, facet.value, frame.value, look, plot);
   });
   react(signal, () => {
@@ -54,7 +46,7 @@ export function createFacet(
   const nodeAt = (row: number, column: number) => cellNode(kind, row, column);
   listenToNodes(view, { shape: facet, nodeAt }, plot);
   if (!isHeadKind(kind)) scrollTogether(view, plot.scroller);
-  return el("figure", { class: "pw-facet" }, caption(view, kind, facet), plot.element);
+  return el("figure", "pw-facet", caption(view, kind, facet), plot.element);
 }
 
 /** The kind, and what there is to know of its estimates. */
@@ -63,7 +55,7 @@ function caption(
   kind: Kind,
   facet: ReadonlySignal<Facet | undefined>,
 ): HTMLElement {
-  const notes = el("span", { class: "pw-facet-notes" });
+  const notes = el("span", "pw-facet-notes");
   react(signal, () => {
     const now = facet.value;
     if (!now) return;
@@ -79,9 +71,9 @@ function caption(
   });
   return el(
     "figcaption",
-    { class: "pw-facet-title" },
+    "pw-facet-title",
     KIND_TITLES[kind],
-    el("code", { class: "pw-code pw-quiet" }, kind),
+    el("code", "pw-code pw-quiet", kind),
     notes,
   );
 }
@@ -119,30 +111,17 @@ function drawFacet(
   view: View,
   facet: Facet | undefined,
   frame: FacetFrame,
-  { shown, scale, picked }: { shown: Shown; scale: number; picked: readonly number[] },
-  { canvas, draw }: Plot,
+  look: { scale: number; picked: readonly number[] },
+  plot: Plot,
 ): void {
-  const { store, ui, theme } = view;
+  const { store, ui } = view;
   const study = store.study.value;
   if (!facet || !study || ui.width.value === 0) return;
-  const { palette } = theme.value;
-  const painting: Painting = {
-    matrix: facet,
-    colours: shown === "miss" ? palette.miss : palette.diverging,
-    scale,
-    cellWidth: frame.cellWidth,
-    cellHeight: frame.cellHeight,
-    theme: theme.value,
-    unknown: facet.unknown,
-    verified: facet.verified,
-    picked,
-  };
-  const isDrawn = draw(painting, facetAxes(study, facet, frame, store.pair.value));
-  setAttributes(canvas, {
-    "data-rows": facet.rows,
-    "data-cols": facet.columns,
-    "data-drawn": isDrawn && shown,
-    "aria-label": describe(facet, shown, methodLabel(study, facet.method)),
+  drawEffects(view, plot, {
+    ...look,
+    cells: facet,
+    axes: facetAxes(study, facet, frame, store.pair.value),
+    label: describe(facet, store.shown.value, methodLabel(study, facet.method)),
   });
 }
 

@@ -1,6 +1,6 @@
 /** A part of the page that can be folded away; which ones are is a trait. */
 
-import { el, react, setAttributes } from "../draw/dom";
+import { el, listen, react } from "../draw/dom";
 import type { Section } from "../state/settings";
 import type { Store } from "../state/store";
 import type { MakeView } from "./view";
@@ -20,12 +20,16 @@ export function foldable(name: Section, title: string, makeView: MakeView): Make
     const { store, signal } = view;
     const section = makeView(view);
     const own = section.querySelector(":scope > .pw-section-title");
-    const head = own ?? el("div", { class: "pw-section-title" }, title);
+    const head = own ?? el("div", "pw-section-title", title);
     if (!own) section.prepend(head);
-    const handle = el("button", { type: "button", class: "pw-fold" });
-    setAttributes(handle, { "aria-label": title, "data-section": name });
+    const handle = el("button", {
+      type: "button",
+      class: "pw-fold",
+      "aria-label": title,
+      "data-section": name,
+    });
     const toggle = () => fold(store, name, !store.folds.peek().includes(name));
-    handle.addEventListener("click", toggle, { signal });
+    listen(handle, { click: toggle }, signal);
     head.prepend(handle);
     react(signal, () => {
       const isFolded = !isOpen(store, name);

@@ -1,16 +1,17 @@
 /** What is being studied, in one line, and what the reader has to know about it. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, quiet, react } from "../draw/dom";
 import { signed } from "../draw/number";
 import type { Study } from "../state/study";
+import { pressed } from "./choice";
 import type { MakeView, View } from "./view";
 import { counted, directionWords, mean } from "./words";
 
 export const headerView: MakeView = (view) => {
   const { store, signal } = view;
-  const facts = el("div", { class: "pw-headline" });
-  const line = el("div", { class: "pw-topline" }, facts, widthSwitch(view));
-  const notices = el("div", { class: "pw-notices" });
+  const facts = el("div", "pw-headline");
+  const line = el("div", "pw-topline", facts, widthSwitch(view));
+  const notices = el("div", "pw-notices");
   react(signal, () => {
     const study = store.study.value;
     facts.replaceChildren(...(study ? headline(study) : ["Waiting for the study."]));
@@ -25,21 +26,21 @@ export const headerView: MakeView = (view) => {
           `What the kernel sent as “${trait}” cannot all be shown. ${problem}`,
         ),
       ),
-      ...(study ? noticesOf(study) : []).map((text) =>
-        el("div", { class: "pw-notice" }, text),
-      ),
+      ...(study ? noticesOf(study) : []).map((text) => el("div", "pw-notice", text)),
     );
   });
-  return el("header", { class: "pw-header" }, line, notices);
+  return el("header", "pw-header", line, notices);
 };
 
 /** Text is easier to read in a column; large grids want all the room there is. */
 function widthSwitch({ store, signal }: View): HTMLElement {
-  const toggle = button("⤢", () => store.set("wide", !store.wide.peek()), signal);
-  toggle.classList.add("pw-plain", "pw-wide-switch");
-  toggle.setAttribute("aria-label", "Full width");
-  toggle.title = "Full width";
-  react(signal, () => toggle.setAttribute("aria-pressed", `${store.wide.value}`));
+  const flip = () => store.set("wide", !store.wide.peek());
+  const toggle = button("⤢", flip, signal, {
+    class: "pw-plain pw-wide-switch",
+    "aria-label": "Full width",
+    title: "Full width",
+  });
+  pressed(toggle, () => store.wide.value, signal);
   return toggle;
 }
 
@@ -53,10 +54,10 @@ function headline(study: Study): HTMLElement[] {
   ].join(" · ");
   const values = `clean ${signed(mean(metric.clean))}, corrupted ${signed(mean(metric.corrupted))}`;
   return [
-    el("strong", { class: "pw-model" }, model),
-    el("span", { class: "pw-quiet" }, size),
+    el("strong", "pw-model", model),
+    quiet(size),
     el("span", {}, directionWords(study)),
-    el("span", {}, el("code", { class: "pw-code" }, metric.name), ` ${values}`),
+    el("span", {}, el("code", "pw-code", metric.name), ` ${values}`),
   ];
 }
 

@@ -90,7 +90,7 @@ export function createHeads(view: View, look: Look): HeadsView {
 }
 
 /** How many heads of such prompts can be drawn. */
-export function drawnHeads(positions: number): number {
+function drawnHeads(positions: number): number {
   const bytes = Math.max(1, patternBytes(positions));
   return clamp(Math.floor(MAX_BYTES / bytes), 0, MAX_HEADS);
 }

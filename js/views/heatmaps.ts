@@ -14,19 +14,19 @@ const LINE_TITLES: Record<Line, string> = { position: "By position", head: "By h
 
 export const heatmapsView: MakeView = (view) => {
   const { store, signal } = view;
-  const empty = el("div", { class: "pw-quiet" }, "No estimates yet.");
+  const empty = el("div", "pw-quiet", "No estimates yet.");
   react(signal, () => {
     empty.hidden = store.figure.value.facets.size > 0 || store.study.value === null;
   });
   const lines = LINES.map((line) => facetLine(view, line));
-  const section = el("section", { class: "pw-heatmaps" }, empty, ...lines);
+  const section = el("section", "pw-heatmaps", empty, ...lines);
   section.append(createNamer(view, section));
   return section;
 };
 
 function facetLine(view: View, line: Line): HTMLElement {
   const { signal } = view;
-  const facets = el("div", { class: "pw-facets" });
+  const facets = el("div", "pw-facets");
   let last: FacetFrame | undefined;
   const frame = computed(() => {
     const next = frameOf(view, line);
@@ -39,8 +39,8 @@ function facetLine(view: View, line: Line): HTMLElement {
     (kind, life) => createFacet({ ...view, signal: life }, kind, frame),
     signal,
   );
-  const title = el("span", { class: "pw-section-title" }, LINE_TITLES[line]);
-  const head = el("div", { class: "pw-line-head" }, title, lineScale(view, line));
+  const title = el("span", "pw-section-title", LINE_TITLES[line]);
+  const head = el("div", "pw-line-head", title, lineScale(view, line));
   if (line === "position") head.append(fitButton(view, frame));
   const group = el("div", { class: "pw-line-group", "data-line": line }, head, facets);
   react(signal, () => {

@@ -1,16 +1,19 @@
 /** What the kernel is computing for this widget, and what became of it. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, quiet, react } from "../draw/dom";
 import type { Job } from "../state/results";
 import type { MakeView } from "./view";
 import { counted, duration } from "./words";
 
 export const jobView: MakeView = ({ store, signal }) => {
   const bar = el("section", { class: "pw-job", "aria-label": "Computation" });
-  const cancel = button("cancel", () => void store.cancelJob(), signal);
-  const retry = button("run again", () => void store.retryJob(), signal);
-  cancel.classList.add("pw-cancel");
-  retry.classList.add("pw-retry");
+  const cancel = button("cancel", () => void store.cancelJob(), signal, {
+    class: "pw-cancel",
+  });
+  const retry = button("run again", () => void store.retryJob(), signal, {
+    class: "pw-retry",
+  });
+  retry.hidden = store.isSaved;
   react(signal, () => {
     const job = store.job.value;
     bar.dataset.state = job.state;
@@ -18,7 +21,7 @@ export const jobView: MakeView = ({ store, signal }) => {
       (name) => !store.verified.value.has(name),
     ).length;
     const failure = store.jobFailure.value;
-    const refused = el("span", { class: "pw-error" }, `Not done: ${failure}`);
+    const refused = el("span", "pw-error", `Not done: ${failure}`);
     bar.replaceChildren(
       ...content(job, missing, { cancel, retry }),
       ...(failure ? [refused] : []),
@@ -33,10 +36,12 @@ function content(
   { cancel, retry }: Record<"cancel" | "retry", HTMLElement>,
 ): HTMLElement[] {
   if (job.state === "running") return running(job, cancel);
-  const again = missing > 0 ? [retry] : [];
+  const isVerification = isOfVerification(job.label);
+  const again = missing > 0 || isVerification ? [retry] : [];
   if (job.state === "failed") return [failed(job), ...again];
   // A newer pick cancels an older one: that is no news once all picks are known.
-  return job.state === "cancelled" && missing > 0 ? [cancelled(missing), ...again] : [];
+  if (job.state !== "cancelled" || again.length === 0) return [];
+  return [quiet(isVerification ? stopped(job) : cancelled(missing)), ...again];
 }
 
 function running(job: Job, cancel: HTMLElement): HTMLElement[] {
@@ -49,9 +54,9 @@ function running(job: Job, cancel: HTMLElement): HTMLElement[] {
       "aria-label": label || "running",
       ...known,
     }),
-    el("span", { class: "pw-job-label" }, label || "running"),
-    ...(total > 0 ? [el("span", { class: "pw-number" }, `${done}/${total}`)] : []),
-    ...(left ? [el("span", { class: "pw-quiet" }, left)] : []),
+    el("span", "pw-job-label", label || "running"),
+    ...(total > 0 ? [el("span", "pw-number", `${done}/${total}`)] : []),
+    ...(left ? [quiet(left)] : []),
     cancel,
   ];
 }
@@ -62,11 +67,21 @@ function failed({ label, error }: Job): HTMLElement {
     "div",
     { class: "pw-error", role: "alert" },
     el("strong", {}, label ? `${label} failed: ${type}` : type),
-    el("pre", { class: "pw-error-message" }, message),
+    el("pre", "pw-error-message", message),
   );
 }
 
-function cancelled(missing: number): HTMLElement {
-  const text = `Cancelled: ${counted(missing, "picked node")} not run.`;
-  return el("span", { class: "pw-quiet" }, text);
+function cancelled(missing: number): string {
+  return `Cancelled: ${counted(missing, "picked node")} not run.`;
+}
+
+function stopped({ label, done, total }: Job): string {
+  return `Cancelled: ${label}, ${done} of ${total} done.`;
+}
+
+/** Picks are named one by one, and come first; other estimates are no verification. */
+function isOfVerification(label: string): boolean {
+  const last = label.split(", then ").at(-1) ?? "";
+  const isPicks = /^L\d+(H\d+)?\.\w+/.test(last);
+  return last !== "" && !isPicks && !last.startsWith("estimates:");
 }

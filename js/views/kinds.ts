@@ -1,8 +1,9 @@
 /** How kinds are told apart: their marks, and the select that puts one in focus. */
 
-import { el, react } from "../draw/dom";
+import { react } from "../draw/dom";
 import type { Mark } from "../draw/marks";
 import { KINDS, type Kind } from "../state/node";
+import { select, setOptions } from "./choice";
 import type { View } from "./view";
 import { KIND_TITLES } from "./words";
 
@@ -24,30 +25,17 @@ export const KIND_MARKS: Record<Kind, Mark> = {
 
 /** Sets the kind that scatter and ranking are about; both have one. */
 export function kindSelect({ store, signal }: View): HTMLElement {
-  const select = el("select", {
-    class: "pw-button pw-kind",
-    "aria-label": "Kind in focus",
-  });
-  select.addEventListener(
-    "change",
-    () => {
-      const chosen = KINDS.find((kind) => kind === select.value) ?? "";
-      store.set("kind", chosen);
-    },
-    { signal },
-  );
+  const focus = (name: string) =>
+    store.set("kind", KINDS.find((kind) => kind === name) ?? "");
+  const choice = select("Kind in focus", focus, signal);
+  choice.classList.add("pw-kind");
   react(signal, () => {
     const now = store.kind.value;
     const shown = KINDS.filter((kind) => store.grids.value.has(kind) || kind === now);
-    select.replaceChildren(
-      el("option", { value: "" }, "all shown kinds"),
-      ...shown.map((kind) => el("option", { value: kind }, optionWords(kind))),
+    const kinds = shown.map(
+      (kind) => [kind, `${KIND_TITLES[kind]} (${kind})`] as const,
     );
-    select.value = now;
+    setOptions(choice, [["", "all shown kinds"], ...kinds], now);
   });
-  return select;
-}
-
-function optionWords(kind: Kind): string {
-  return `${KIND_TITLES[kind]} (${kind})`;
+  return choice;
 }

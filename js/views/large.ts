@@ -2,7 +2,7 @@
 
 import { computed } from "@preact/signals-core";
 import { type Axis, columnMargin, rowMargin } from "../draw/axes";
-import { button, el, keyed, react } from "../draw/dom";
+import { button, el, keyed, live, react } from "../draw/dom";
 import { clamp } from "../draw/geometry";
 import { type HeadRef, headName } from "../state/attention";
 import { shownRuns } from "../state/look";
@@ -10,6 +10,7 @@ import type { Run } from "../state/pattern";
 import type { Study } from "../state/study";
 import { tokenLabels } from "../state/tokens";
 import { canZoomIn, canZoomOut, wholeMatrix, zoomed } from "../state/viewport";
+import { tryAgain, unanswered } from "./asking";
 import { entryOf, type HeadsView, ownName } from "./heads";
 import { createPanel, type PanelAxes, type PanelLayout } from "./panels";
 import { ZOOM_STEP } from "./steer";
@@ -24,7 +25,7 @@ const MAX_CELL = { one: 32, several: 24 };
 
 export function largeHead(view: HeadsView): HTMLElement {
   const { look, signal, pattern, chosen } = view;
-  const panels = el("div", { class: "pw-panels" });
+  const panels = el("div", "pw-panels");
   const axes = computed(() => axesOf(view));
   const layout = computed(() => layoutOf(view, axes.value));
   const children = keyed<Run>(
@@ -38,18 +39,24 @@ export function largeHead(view: HeadsView): HTMLElement {
     panels.classList.toggle("pw-stacked", (layout.value?.perLine ?? 1) < runs.length);
     panels.hidden = pattern.value === null;
   });
-  return el("div", { class: "pw-head" }, titleLine(view), panels, status(view));
+  return el("div", "pw-head", titleLine(view), panels, status(view));
 }
 
 function titleLine(view: HeadsView): HTMLElement {
   const { chosen, signal } = view;
-  const name = el("strong", { class: "pw-head-title" });
-  const own = el("span", { class: "pw-quiet", dir: "auto" });
-  react(signal, () => {
-    name.textContent = chosen.value ? headName(chosen.value) : "";
-    own.textContent = chosen.value ? ownName(view, chosen.value) : "";
-  });
-  return el("div", { class: "pw-head-line" }, name, own, zoomButtons(view));
+  const words = (of: (head: HeadRef) => string) => () =>
+    chosen.value ? of(chosen.value) : "";
+  return el(
+    "div",
+    "pw-head-line",
+    live(signal, words(headName), el("strong", "pw-head-title")),
+    live(
+      signal,
+      words((head) => ownName(view, head)),
+      el("span", { class: "pw-quiet", dir: "auto" }),
+    ),
+    zoomButtons(view),
+  );
 }
 
 function zoomButtons({ look, viewport, pattern, signal }: HeadsView): HTMLElement {
@@ -59,10 +66,11 @@ function zoomButtons({ look, viewport, pattern, signal }: HeadsView): HTMLElemen
   const fit = () => {
     look.viewport.value = wholeMatrix(viewport.peek().size);
   };
-  const nearer = named(button("+", by(ZOOM_STEP), signal), "Zoom in");
-  const farther = named(button("−", by(1 / ZOOM_STEP), signal), "Zoom out");
-  const whole = named(button("fit", fit, signal), "Fit the whole pattern");
-  const part = el("span", { class: "pw-quiet pw-zoom-part" });
+  const named = (title: string) => ({ title, "aria-label": title });
+  const nearer = button("+", by(ZOOM_STEP), signal, named("Zoom in"));
+  const farther = button("−", by(1 / ZOOM_STEP), signal, named("Zoom out"));
+  const whole = button("fit", fit, signal, named("Fit the whole pattern"));
+  const part = el("span", "pw-quiet pw-zoom-part");
   const group = { role: "group", "aria-label": "Zoom of the pattern" };
   const buttons = el("span", { class: "pw-zoom", ...group }, nearer, farther, whole);
   buttons.append(part);
@@ -77,27 +85,13 @@ function zoomButtons({ look, viewport, pattern, signal }: HeadsView): HTMLElemen
   return buttons;
 }
 
-function named(element: HTMLButtonElement, title: string): HTMLButtonElement {
-  element.title = title;
-  element.setAttribute("aria-label", title);
-  return element;
-}
-
 function status(view: HeadsView): HTMLElement {
   const { chosen, signal } = view;
-  const line = el("div", { class: "pw-head-status" });
-  const retry = button("try again", () => again(view, chosen.peek()), signal);
+  const line = el("div", "pw-head-status");
+  const retry = tryAgain(view, () => again(view, chosen.peek()));
   react(signal, () => {
     const now = entryOf(view, chosen.value);
-    if (now?.state === "ready") line.replaceChildren();
-    else if (now?.state === "failed") {
-      const words = `No attention: ${now.message}. `;
-      line.replaceChildren(el("span", { class: "pw-error" }, words), retry);
-    } else {
-      line.replaceChildren(
-        el("span", { class: "pw-quiet" }, "Waiting for the kernel."),
-      );
-    }
+    line.replaceChildren(...unanswered(now, "No attention", retry));
   });
   return line;
 }

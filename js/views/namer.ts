@@ -1,6 +1,6 @@
 /** The small field in which a head gets its name. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, listen, react } from "../draw/dom";
 import { headName } from "../state/attention";
 import { MAX_NAME_LETTERS, nameOf, withName } from "../state/names";
 import type { Naming } from "../state/ui";
@@ -12,7 +12,7 @@ export function createNamer(view: View, section: HTMLElement): HTMLElement {
   const label = el("span");
   const field = el("input", {
     type: "text",
-    class: "pw-name-field",
+    class: "pw-input pw-name-field",
     maxlength: MAX_NAME_LETTERS,
     placeholder: "such as: name mover",
   });
@@ -30,18 +30,18 @@ export function createNamer(view: View, section: HTMLElement): HTMLElement {
   };
   const form = el(
     "form",
-    { class: "pw-namer" },
-    el("label", { class: "pw-namer-label" }, label, field),
+    "pw-namer",
+    el("label", "pw-namer-label", label, field),
     button("save", () => form.requestSubmit(), signal),
     button("cancel", close, signal),
   );
-  form.addEventListener("submit", save, { signal });
+  listen(form, { submit: save }, signal);
   const onKey = (event: KeyboardEvent) => {
     if (event.key !== "Escape") return;
     event.stopPropagation();
     close();
   };
-  form.addEventListener("keydown", onKey, { signal });
+  listen(form, { keydown: onKey }, signal);
   react(signal, () => {
     const naming = ui.naming.value;
     form.hidden = naming === null;

@@ -7,7 +7,7 @@ import {
   type Signal,
 } from "@preact/signals-core";
 import { colourAt, css } from "../draw/colour";
-import { button, el, keyed, react, setAttributes } from "../draw/dom";
+import { button, el, keyed, live, quiet, react, setAttributes } from "../draw/dom";
 import { signed } from "../draw/number";
 import type { Asked } from "../state/asked";
 import { largest } from "../state/figure";
@@ -17,10 +17,13 @@ import {
   neuronKey,
   parseNeuron,
 } from "../state/neurons";
-import { pick } from "../state/selection";
 import { positionName } from "../state/tokens";
+import { tryAgain, unanswered } from "./asking";
+import { pressed, select, setOptions } from "./choice";
+import { columnHead, plainTable, valueCell } from "./columns";
 import { isAdding } from "./drag";
 import { isOpen } from "./foldable";
+import { linkHover, pickNode } from "./link";
 import type { View } from "./view";
 import { counted, methodLabel, valueWords } from "./words";
 
@@ -46,12 +49,12 @@ export const neuronsView = (view: View): HTMLElement => {
   const list = lastReady(view, answer);
   const body = el(
     "div",
-    { class: "pw-opened" },
-    el("div", { class: "pw-line-head" }, layerChoice(view, layer), count(view, list)),
+    "pw-opened",
+    el("div", "pw-line-head", layerChoice(view, layer), count(view, list)),
     table(view, list),
     foot(view, question, answer, list, top),
   );
-  const section = el("section", { class: "pw-neurons" }, body);
+  const section = el("section", "pw-neurons", body);
   react(signal, () => {
     section.hidden = store.study.value === null;
     store.neurons.entries.value; // read: a new study takes the lists away
@@ -77,32 +80,28 @@ function layerChoice(
   { store, signal }: View,
   layer: Signal<number | null>,
 ): HTMLElement {
-  const choice = el("select", { class: "pw-select", "aria-label": "Layer" });
-  const onChange = () => {
-    layer.value = choice.value === "" ? null : Number(choice.value);
+  const choose = (value: string) => {
+    layer.value = value === "" ? null : Number(value);
   };
-  choice.addEventListener("change", onChange, { signal });
+  const choice = select("Layer", choose, signal);
   react(signal, () => {
-    const layers = store.study.value?.layers ?? 0;
-    const options = Array.from({ length: layers }, (_, index) =>
-      el("option", { value: index }, `layer ${index}`),
-    );
-    choice.replaceChildren(el("option", { value: "" }, "all layers"), ...options);
+    const length = store.study.value?.layers ?? 0;
+    const layers = Array.from({ length }, (_, at) => [`${at}`, `layer ${at}`] as const);
+    setOptions(choice, [["", "all layers"], ...layers], "");
     layer.value = null;
   });
   return choice;
 }
 
 function count({ store, signal }: View, list: Shown): HTMLElement {
-  const words = el("span", { class: "pw-quiet" });
-  react(signal, () => {
+  const words = () => {
     const now = list.value;
-    words.textContent = now
+    return now
       ? `the first ${now.names.length} of ${now.total.toLocaleString("en")}, ` +
-        `estimated by ${methodLabel(store.study.value, now.method)}`
+          `estimated by ${methodLabel(store.study.value, now.method)}`
       : "";
-  });
-  return words;
+  };
+  return live(signal, words, quiet(""));
 }
 
 function table(view: View, list: Shown): HTMLElement {
@@ -114,10 +113,9 @@ function table(view: View, list: Shown): HTMLElement {
     signal,
   );
   const headings = ["", "neuron", "at", "estimate", "exact"].map((text) =>
-    el("th", { scope: "col", class: "pw-column" }, text),
+    columnHead(text),
   );
-  const head = el("thead", {}, el("tr", {}, ...headings));
-  const element = el("table", { class: "pw-table" }, head, body);
+  const element = plainTable(el("tr", {}, ...headings), body);
   react(signal, () => {
     element.hidden = list.value === null;
     rows([...new Set(list.value?.names)]);
@@ -127,14 +125,14 @@ function table(view: View, list: Shown): HTMLElement {
 
 function neuronRow(view: View, name: string, list: Shown): HTMLElement {
   const { store, signal } = view;
-  const rank = el("td", { class: "pw-value pw-quiet" });
-  const estimate = el("td", { class: "pw-value" });
-  const exact = el("td", { class: "pw-value pw-exact" });
+  const rank = valueCell("pw-quiet");
+  const estimate = valueCell();
+  const exact = valueCell("pw-exact");
   const row = el(
     "tr",
     { class: "pw-neuron", "data-node": name },
     rank,
-    el("td", { class: "pw-value pw-neuron-name" }, pickButton(view, name)),
+    valueCell("pw-neuron-name", pickButton(view, name)),
     tokenCell(view, name),
     estimate,
     exact,
@@ -151,33 +149,32 @@ function neuronRow(view: View, name: string, list: Shown): HTMLElement {
     exact.textContent = result ? signed(result.exact) : "";
     setAttributes(exact, { "data-value": result?.exact ?? false });
   });
-  linkHover(view, name, row);
+  const at = parseNeuron(name);
+  linkHover(
+    view,
+    row,
+    () => at && { node: null, layer: at.layer, heads: null, pos: at.pos, src: null },
+  );
   return row;
 }
 
 /** Long prompts have the same token often: its number is with it. */
 function tokenCell({ store, signal }: View, name: string): HTMLElement {
-  const cell = el("td", { class: "pw-value pw-quiet" });
-  react(signal, () => {
+  const at = parseNeuron(name);
+  const words = () => {
     const study = store.study.value;
-    const at = parseNeuron(name);
-    cell.textContent = study && at ? positionName(study, store.pair.value, at.pos) : "";
-  });
-  return cell;
+    return study && at ? positionName(study, store.pair.value, at.pos) : "";
+  };
+  return live(signal, words, valueCell("pw-quiet"));
 }
 
-function pickButton({ store, signal }: View, name: string): HTMLElement {
-  const choose = button(name, () => {}, signal);
-  choose.classList.add("pw-plain");
-  const onClick = (event: MouseEvent) => {
-    const mode = isAdding(event) ? "toggle" : "only";
-    store.set("selection", pick(store.selection.peek(), name, mode));
-  };
-  choose.addEventListener("click", onClick, { signal });
-  react(signal, () => {
-    choose.setAttribute("aria-pressed", `${store.selection.value.includes(name)}`);
-  });
-  return choose;
+function pickButton(view: View, name: string): HTMLElement {
+  const { store, signal } = view;
+  const choose = (event: MouseEvent) =>
+    pickNode(view, name, isAdding(event) ? "toggle" : "only");
+  const element = button(name, choose, signal, { class: "pw-plain" });
+  pressed(element, () => store.selection.value.includes(name), signal);
+  return element;
 }
 
 /** As long as the effect is large beside the largest of the list. */
@@ -193,48 +190,29 @@ function effectBar({ theme }: View, value: number, list: NeuronList | null) {
   return bar;
 }
 
-function linkHover({ ui, signal }: View, name: string, row: HTMLElement): void {
-  const at = parseNeuron(name);
-  if (!at) return;
-  const { layer, pos } = at;
-  const enter = () => {
-    ui.hover.value = { node: null, layer, heads: null, pos, src: null };
-  };
-  const leave = () => {
-    ui.hover.value = null;
-  };
-  row.addEventListener("pointerenter", enter, { signal });
-  row.addEventListener("pointerleave", leave, { signal });
-}
-
 function foot(
-  { store, signal }: View,
+  view: View,
   question: ReadonlySignal<NeuronQuestion>,
   answer: Answer,
   list: Shown,
   top: Signal<number>,
 ): HTMLElement {
+  const { store, signal } = view;
   const line = el("div", { class: "pw-neurons-foot", "aria-live": "polite" });
-  const more = button(
-    "more",
-    () => {
-      top.value = Math.min(MOST, top.peek() * 2);
-    },
-    signal,
-  );
-  const again = button("try again", () => store.neurons.retry(question.peek()), signal);
+  const grow = () => {
+    top.value = Math.min(MOST, top.peek() * 2);
+  };
+  const more = button("more", grow, signal);
+  const again = tryAgain(view, () => store.neurons.retry(question.peek()));
   react(signal, () => {
     const now = answer.value;
     const hasMore = (list.value?.total ?? 0) > top.value && top.value < MOST;
-    line.replaceChildren();
-    if (!now || now.state === "loading") {
-      line.append(el("span", { class: "pw-quiet" }, "Waiting for the kernel."));
-    } else if (now.state === "failed") {
-      const text = `No neurons: ${now.message}. `;
-      line.append(el("span", { class: "pw-error" }, text), again);
-    } else if (now.answer.names.length === 0) {
-      line.append(el("span", { class: "pw-quiet" }, `${counted(0, "neuron")}.`));
-    } else if (hasMore) line.append(more);
+    const isNone = now?.state === "ready" && now.answer.names.length === 0;
+    line.replaceChildren(
+      ...unanswered(now, "No neurons", again),
+      ...(isNone ? [quiet(`${counted(0, "neuron")}.`)] : []),
+      ...(now?.state === "ready" && hasMore && !isNone ? [more] : []),
+    );
   });
   return line;
 }

@@ -46,7 +46,7 @@ export function createPanel(
     role: "application",
     "aria-roledescription": "heatmap",
   });
-  const caption = el("figcaption", { class: "pw-panel-title" }, RUN_TITLES[run]);
+  const caption = el("figcaption", "pw-panel-title", RUN_TITLES[run]);
   const attributes = { class: "pw-attention-panel", "data-run": run };
   const figure = el("figure", attributes, caption, plot.element);
   react(signal, () => {

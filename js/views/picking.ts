@@ -3,13 +3,15 @@
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { type Cell, type CellRect, cellCount, cellsIn } from "../draw/geometry";
 import type { Plot } from "../draw/plot";
+import { onAbort } from "../host/life";
 import { namedHead, nodeNickname } from "../state/names";
 import { formatNode, isHeadKind, type Node, parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
 import { estimateOf } from "../state/results";
-import { MAX_DRAGGED, type PickMode, pick, pickMany } from "../state/selection";
+import { MAX_DRAGGED, type PickMode } from "../state/selection";
 import type { Naming } from "../state/ui";
 import { type CellActions, listenToCells } from "./cells";
+import { pickAll, pickNode } from "./link";
 import type { View } from "./view";
 import { counted, valueWords } from "./words";
 
@@ -63,30 +65,29 @@ function hoverActions(view: View, { nodeAt, estimateAt }: NodeCells, plot: Plot)
     if (rect) plot.tip(null);
   };
   // A plot that is taken away under the pointer is not told that the pointer left.
-  signal.addEventListener("abort", () => hover(null), { once: true });
+  onAbort(signal, () => hover(null));
   return { hover, outline };
 }
 
-function pickActions({ store, ui }: View, { nodeAt }: NodeCells) {
-  const select = (change: (selection: readonly string[]) => readonly string[]) => {
-    ui.refusal.value = "";
-    store.set("selection", change(store.selection.peek()));
-  };
+function pickActions(view: View, { nodeAt }: NodeCells) {
+  const { store, ui } = view;
   return {
-    pick(cell: Cell, mode: PickMode) {
-      const node = nodeAt(cell.row, cell.column);
-      if (node) select((selection) => pick(selection, formatNode(node), mode));
+    pick({ row, column }: Cell, mode: PickMode) {
+      ui.refusal.value = "";
+      const node = nodeAt(row, column);
+      if (node) pickNode(view, formatNode(node), mode);
     },
     pickAll(rect: CellRect, mode: PickMode) {
-      if (cellCount(rect) > MAX_DRAGGED) {
-        ui.refusal.value = refusal(cellCount(rect));
-        return;
-      }
+      const count = cellCount(rect);
+      ui.refusal.value = count > MAX_DRAGGED ? refusal(count) : "";
+      if (count > MAX_DRAGGED) return;
       const nodes = [...cellsIn(rect)].map(({ row, column }) => nodeAt(row, column));
-      const names = nodes.filter((node) => node !== null).map(formatNode);
-      select((selection) => pickMany(selection, names, mode));
+      pickAll(view, nodes.filter((node) => node !== null).map(formatNode), mode);
     },
-    clear: () => select(() => []),
+    clear() {
+      ui.refusal.value = "";
+      store.set("selection", []);
+    },
   };
 }
 

@@ -1,15 +1,15 @@
 /** The picked nodes: estimate beside exact, and how the pairs are spread. */
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { button, el, keyed, react, setAttributes } from "../draw/dom";
+import { button, el, keyed, live, react, setAttributes } from "../draw/dom";
 import { dotRange, dots, type Range } from "../draw/dots";
 import { signed, tick, unsigned } from "../draw/number";
-import { missOf } from "../state/figure";
 import { type Node as GraphNode, parseNode } from "../state/node";
 import { nodePlace } from "../state/place";
-import { estimateOf, type Verified } from "../state/results";
-import { pick } from "../state/selection";
-import { pickTools } from "./pick_tools";
+import { estimateOf, missOf, type Verified } from "../state/results";
+import { columnHead, plainTable, rowHead, valueCell } from "./columns";
+import { linkHover, pickNode } from "./link";
+import { pickTools } from "./pickbar";
 import type { MakeView, View } from "./view";
 
 export const picksView: MakeView = (view) => {
@@ -27,9 +27,9 @@ export const picksView: MakeView = (view) => {
     (name, life) => pickRow({ ...view, signal: life }, name, range),
     signal,
   );
-  const table = el("table", { class: "pw-table" }, tableHead(view, range), body);
-  const title = el("div", { class: "pw-section-title" }, "Picks", pickTools(view));
-  const section = el("section", { class: "pw-picks" }, title, table);
+  const table = plainTable(tableHead(view, range), body);
+  const title = el("div", "pw-section-title", "Picks", pickTools(view));
+  const section = el("section", "pw-picks", title, table);
   react(signal, () => {
     const names = [...new Set(store.selection.value)];
     table.hidden = names.length === 0;
@@ -41,20 +41,21 @@ export const picksView: MakeView = (view) => {
 };
 
 function tableHead({ store, signal }: View, range: ReadonlySignal<Range>): HTMLElement {
-  const pairs = el("th", { scope: "col", class: "pw-column pw-pairs" });
+  const pairs = columnHead("");
+  pairs.classList.add("pw-pairs");
   react(signal, () => {
     const [low, high] = range.value;
     const ends = low < high ? ` ${short(low)} to ${short(high)}` : "";
     pairs.replaceChildren(`pairs${ends}`);
   });
-  const clear = button("clear", () => store.set("selection", []), signal);
-  clear.classList.add("pw-plain");
-  clear.title = "Take back all picks (Escape in a heatmap)";
-  const picked = el("th", { scope: "col", class: "pw-column" }, "picked ", clear);
-  const columns = HEADINGS.map(([text, title]) =>
-    el("th", { scope: "col", class: "pw-column", title: title || false }, text),
-  );
-  return el("thead", {}, el("tr", {}, picked, ...columns, pairs));
+  const clear = button("clear", () => store.set("selection", []), signal, {
+    class: "pw-plain",
+    title: "Take back all picks (Escape in a heatmap)",
+  });
+  const picked = columnHead("picked ");
+  picked.append(clear);
+  const columns = HEADINGS.map(([text, title]) => columnHead(text, title));
+  return el("tr", {}, picked, ...columns, pairs);
 }
 
 /** Ends of a range: two digits tell enough. */
@@ -71,31 +72,24 @@ const HEADINGS = [
 ] as const;
 
 function pickRow(view: View, name: string, range: ReadonlySignal<Range>): HTMLElement {
-  const { store, ui, signal } = view;
+  const { store } = view;
   const node = parseNode(name);
   const result = computed(() => store.verified.value.get(name));
   const row = el(
     "tr",
     { class: "pw-pick", "data-node": name },
-    el("th", { scope: "row", class: "pw-pick-name" }, unpickButton(view, name), name),
+    rowHead(unpickButton(view, name), name),
     estimateCell(view, name, result),
     exactCell(view, result),
-    numberCell(view, () => unsignedOrNothing(missIn(view, node, result.value))),
-    numberCell(view, () => signedOrNothing(result.value?.halves?.[0])),
-    numberCell(view, () => signedOrNothing(result.value?.halves?.[1])),
+    numberCell(view, unsigned, () => missIn(view, node, result.value)),
+    numberCell(view, signed, () => result.value?.halves?.[0]),
+    numberCell(view, signed, () => result.value?.halves?.[1]),
     pairsCell(view, result, range),
   );
-  const enter = () => {
+  linkHover(view, row, () => {
     const study = store.study.peek();
-    ui.hover.value = node && study ? nodePlace(node, study) : null;
-  };
-  const leave = () => {
-    ui.hover.value = null;
-  };
-  row.addEventListener("pointerenter", enter, { signal });
-  row.addEventListener("pointerleave", leave, { signal });
-  // A row that is taken away under the pointer is not told that the pointer left.
-  signal.addEventListener("abort", leave, { once: true });
+    return node && study ? nodePlace(node, study) : null;
+  });
   return row;
 }
 
@@ -108,7 +102,7 @@ function missIn({ store }: View, node: GraphNode | null, result: Verified | unde
 type Result = ReadonlySignal<Verified | undefined>;
 
 function estimateCell({ store, signal }: View, name: string, result: Result) {
-  const cell = el("td", { class: "pw-value pw-estimate" });
+  const cell = valueCell("pw-estimate");
   react(signal, () => {
     const value = estimateOf(parseNode(name), result.value, store.grids.value);
     setAttributes(cell, { "data-value": value === null ? false : value });
@@ -119,7 +113,7 @@ function estimateCell({ store, signal }: View, name: string, result: Result) {
 
 /** Carries the numbers in full as attributes, for tests and other programs. */
 function exactCell({ store, signal }: View, result: Result): HTMLElement {
-  const cell = el("td", { class: "pw-value pw-exact" });
+  const cell = valueCell("pw-exact");
   react(signal, () => {
     const verified = result.value;
     setAttributes(cell, {
@@ -139,16 +133,18 @@ function waiting(isRunning: boolean): Node | string {
     : "not run";
 }
 
-function numberCell({ signal }: View, text: () => string): HTMLElement {
-  const cell = el("td", { class: "pw-value" });
-  react(signal, () => {
-    cell.textContent = text();
-  });
-  return cell;
+/** Empty where there is no number. */
+function numberCell(
+  { signal }: View,
+  text: (value: number) => string,
+  value: () => number | null | undefined,
+): HTMLElement {
+  const words = (now: number | null) => (now === null ? "" : text(now));
+  return live(signal, () => words(value() ?? null), valueCell());
 }
 
 function pairsCell({ signal }: View, result: Result, range: ReadonlySignal<Range>) {
-  const cell = el("td", { class: "pw-value pw-pairs" });
+  const cell = valueCell("pw-pairs");
   react(signal, () => {
     const verified = result.value;
     const { perPair = [], exact = Number.NaN } = verified ?? {};
@@ -157,19 +153,9 @@ function pairsCell({ signal }: View, result: Result, range: ReadonlySignal<Range
   return cell;
 }
 
-function unpickButton({ store, signal }: View, name: string): HTMLElement {
-  const unpick = () =>
-    store.set("selection", pick(store.selection.peek(), name, "toggle"));
-  const cross = button("×", unpick, signal);
-  cross.classList.add("pw-plain", "pw-unpick");
-  cross.setAttribute("aria-label", `Take back the pick of ${name}`);
-  return cross;
-}
-
-function signedOrNothing(value: number | null | undefined): string {
-  return value === null || value === undefined ? "" : signed(value);
-}
-
-function unsignedOrNothing(value: number | null | undefined): string {
-  return value === null || value === undefined ? "" : unsigned(value);
+function unpickButton(view: View, name: string): HTMLElement {
+  return button("×", () => pickNode(view, name, "toggle"), view.signal, {
+    class: "pw-plain pw-unpick",
+    "aria-label": `Take back the pick of ${name}`,
+  });
 }

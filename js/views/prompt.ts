@@ -1,6 +1,6 @@
 /** The prompt strip: clean over corrupted tokens, and the choice of a pair. */
 
-import { button, el, react } from "../draw/dom";
+import { el, listen, quiet, react } from "../draw/dom";
 import { signed } from "../draw/number";
 import { positionPlace } from "../state/place";
 import { DIRECTIONS, type Pair, type Study } from "../state/study";
@@ -11,6 +11,7 @@ import {
   visibleText,
   visibleToken,
 } from "../state/tokens";
+import { segments, select, setOptions } from "./choice";
 import type { MakeView, View } from "./view";
 import { DIRECTION_WORDS, rangeWords } from "./words";
 
@@ -19,7 +20,7 @@ const MAX_NAMED = 4;
 
 export const promptView: MakeView = (view) => {
   const { store, signal } = view;
-  const tokens = el("div", { class: "pw-tokens" });
+  const tokens = el("div", "pw-tokens");
   // Long prompts scroll, which a keyboard can only do in what it can reach.
   const reach = {
     tabindex: 0,
@@ -27,7 +28,7 @@ export const promptView: MakeView = (view) => {
     "aria-label": "Clean and corrupted prompt",
   };
   const strip = el("div", { class: "pw-strip", ...reach }, rowNames(), tokens);
-  const facts = el("div", { class: "pw-facts" });
+  const facts = el("div", "pw-facts");
   let columns: HTMLElement[] = [];
   react(signal, () => {
     const study = store.study.value;
@@ -40,14 +41,14 @@ export const promptView: MakeView = (view) => {
     facts.replaceChildren(...(study ? pairFacts(study, store.pair.value) : []));
   });
   followHover(view, tokens, () => columns);
-  return el("section", { class: "pw-prompt" }, strip, pairLine(view, facts));
+  return el("section", "pw-prompt", strip, pairLine(view, facts));
 };
 
 function rowNames(): HTMLElement {
   return el(
     "div",
-    { class: "pw-row-names" },
-    el("span", { class: "pw-name" }),
+    "pw-row-names",
+    el("span", "pw-name"),
     el("span", {}, "clean"),
     el("span", {}, "corrupted"),
   );
@@ -65,7 +66,7 @@ function tokenColumns(study: Study, pair: number): HTMLElement[] {
     const column = el(
       "div",
       { class: "pw-token", "data-pos": position, title },
-      el("span", { class: "pw-name" }, nameOf(study, position)),
+      el("span", "pw-name", nameOf(study, position)),
       tokenText(clean, "pw-clean"),
       tokenText(corrupted, "pw-corrupted"),
     );
@@ -82,8 +83,8 @@ function nameOf({ names, answerPosition }: Study, position: number): string {
 export function tokenText(token: string, name: string): HTMLElement {
   const { lead, body } = visibleToken(token);
   const text = el("bdi", { dir: "ltr" }, body);
-  const space = lead ? [el("span", { class: "pw-space" }, lead)] : [];
-  return el("span", { class: name }, ...space, text);
+  const space = lead ? [el("span", "pw-space", lead)] : [];
+  return el("span", name, ...space, text);
 }
 
 /** Answers and metric: of one pair, or over all of them. */
@@ -110,7 +111,7 @@ function pairFacts(study: Study, pair: number): HTMLElement[] {
   return [
     ...answers,
     el("span", {}, `${metric.name} over pairs: ${ranges}`),
-    el("span", { class: "pw-quiet" }, example),
+    quiet(example),
   ];
 }
 
@@ -132,7 +133,7 @@ function answerFacts(pair: Pair | undefined): HTMLElement[] {
     const mark = index === 0 ? "✓" : "✗";
     return el(
       "span",
-      { class: `pw-answer pw-${role}` },
+      `pw-answer pw-${role}`,
       `${mark} ${role} `,
       tokenText(answer, "pw-answer-token"),
     );
@@ -141,42 +142,31 @@ function answerFacts(pair: Pair | undefined): HTMLElement[] {
 
 function pairLine(view: View, facts: HTMLElement): HTMLElement {
   const { store, signal } = view;
-  const select = el("select", {
-    class: "pw-button pw-pair",
-    "aria-label": "Pair shown",
-  });
-  select.addEventListener("change", () => store.set("pair", Number(select.value)), {
-    signal,
-  });
+  const choose = (index: string) => store.set("pair", Number(index));
+  const choice = select("Pair shown", choose, signal);
+  choice.classList.add("pw-pair");
   react(signal, () => {
     const pairs = store.study.value?.pairs ?? [];
-    select.hidden = pairs.length < 2;
-    select.replaceChildren(
-      el("option", { value: -1 }, `mean of ${pairs.length} pairs`),
-      ...pairs.map((pair, index) =>
-        el("option", { value: index }, `pair ${index + 1}${optionAnswers(pair)}`),
-      ),
+    choice.hidden = pairs.length < 2;
+    const each = pairs.map(
+      (pair, at) => [`${at}`, `pair ${at + 1}${optionAnswers(pair)}`] as const,
     );
-    select.value = `${store.pair.value}`;
+    const mean = ["-1", `mean of ${pairs.length} pairs`] as const;
+    setOptions(choice, [mean, ...each], `${store.pair.value}`);
   });
-  return el("div", { class: "pw-pair-line" }, select, directionSwitch(view), facts);
+  return el("div", "pw-pair-line", choice, directionSwitch(view), facts);
 }
 
 /** Only where there are two: an ablation has no other direction. */
 function directionSwitch({ store, signal }: View): HTMLElement {
-  const buttons = DIRECTIONS.map((direction) => {
-    const choice = button(direction, () => store.set("direction", direction), signal);
-    choice.classList.add("pw-shown");
-    choice.title = DIRECTION_WORDS[direction];
-    react(signal, () => {
-      // The study's own: what is on the page, whatever has been asked for since.
-      const isPressed = store.study.value?.direction === direction;
-      choice.setAttribute("aria-pressed", `${isPressed}`);
-    });
-    return choice;
-  });
-  const attributes = { class: "pw-switch", role: "group", "aria-label": "Direction" };
-  const group = el("div", attributes, ...buttons);
+  const group = segments(
+    { label: "Direction", name: "way" },
+    DIRECTIONS.map((direction) => [direction, direction, DIRECTION_WORDS[direction]]),
+    // The study's own: what is on the page, whatever has been asked for since.
+    () => store.study.value?.direction,
+    (direction) => store.set("direction", direction),
+    signal,
+  );
   react(signal, () => {
     group.hidden = (store.study.value?.directions.length ?? 0) < 2;
   });
@@ -201,8 +191,7 @@ function followHover(
     );
     if (column) ui.hover.value = positionPlace(Number(column.dataset.pos));
   };
-  tokens.addEventListener("pointerover", over, { signal });
-  tokens.addEventListener("pointerleave", leave, { signal });
+  listen(tokens, { pointerover: over, pointerleave: leave }, signal);
   react(signal, () => {
     const place = ui.hover.value;
     store.study.value; // read: the columns are made anew with the study and the pair

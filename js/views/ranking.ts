@@ -6,7 +6,7 @@ import {
   type ReadonlySignal,
   type Signal,
 } from "@preact/signals-core";
-import { el, react, setAttributes } from "../draw/dom";
+import { el, listen, react, setAttributes } from "../draw/dom";
 import { filterRows } from "../state/filter";
 import {
   clickedSort,
@@ -16,8 +16,9 @@ import {
   type SortColumn,
   sortRows,
 } from "../state/ranking";
+import { columnHead } from "./columns";
 import { kindSelect } from "./kinds";
-import { createRows, type RowsState } from "./ranking_rows";
+import { createRows, type RowsState } from "./table";
 import type { MakeView, View } from "./view";
 import { whyPanel } from "./why";
 import { counted } from "./words";
@@ -31,7 +32,11 @@ interface Column {
 
 const COLUMNS: readonly Column[] = [
   { sort: "node", label: "node", title: "Sort by layer" },
-  { sort: "rank", label: "rank", title: "Place by size of the estimate" },
+  {
+    sort: "rank",
+    label: "rank",
+    title: "Place by size of the estimate, which is a mean over pairs",
+  },
   {
     sort: "change",
     label: "change",
@@ -59,13 +64,13 @@ const FILTER_HINT =
 export const rankingView: MakeView = (view) => {
   const { store, signal } = view;
   const state = createState(view);
-  const title = el("div", { class: "pw-section-title" }, "Ranking ");
+  const title = el("div", "pw-section-title", "Ranking ");
   title.append(kindSelect(view));
   const { box, table } = createTable(view, state);
-  const empty = el("div", { class: "pw-quiet" }, "No node fits the filter.");
+  const empty = el("div", "pw-quiet", "No node fits the filter.");
   const section = el(
     "section",
-    { class: "pw-ranking" },
+    "pw-ranking",
     title,
     filterLine(view, state),
     box,
@@ -110,7 +115,7 @@ function createState({ store }: View): RankingState {
 
 function filterLine({ signal }: View, state: RankingState): HTMLElement {
   const input = el("input", {
-    class: "pw-filter",
+    class: "pw-input pw-filter",
     type: "search",
     placeholder: "filter: 9.9 · L5 · q · @12 · name",
     title: FILTER_HINT,
@@ -131,7 +136,7 @@ function filterLine({ signal }: View, state: RankingState): HTMLElement {
     const nodes = counted(total, "node");
     count.textContent = found === total ? nodes : `${found} of ${nodes}`;
   });
-  return el("div", { class: "pw-filter-line" }, input, count);
+  return el("div", "pw-filter-line", input, count);
 }
 
 function createTable(view: View, state: RankingState) {
@@ -142,24 +147,21 @@ function createTable(view: View, state: RankingState) {
 
 /** Fixed: widths that follow the rows in sight would jump with every scroll. */
 function columnWidths(): HTMLElement {
-  const columns = COLUMNS.map(({ label }) => el("col", { class: `pw-col-${label}` }));
+  const columns = COLUMNS.map(({ label }) => el("col", `pw-col-${label}`));
   return el("colgroup", {}, ...columns);
 }
 
 function headRow({ signal }: View, state: RankingState): HTMLElement {
   const cells = COLUMNS.map(({ sort, label, title }) => {
-    const cell = el("th", { scope: "col", class: "pw-column", title });
-    if (sort === null) {
-      cell.append(label);
-      return cell;
-    }
+    const cell = columnHead(sort === null ? label : "", title);
+    if (sort === null) return cell;
     const arrow = el("span", { class: "pw-sort-arrow", "aria-hidden": "true" });
     const press = el("button", { type: "button", class: "pw-sort" }, label, arrow);
     const click = () => {
       state.sort.value = clickedSort(state.sort.peek(), sort);
       state.top.value = 0;
     };
-    press.addEventListener("click", click, { signal });
+    listen(press, { click }, signal);
     react(signal, () => {
       const { column, isDescending } = state.sort.value;
       const isMine = column === sort;

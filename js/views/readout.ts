@@ -1,12 +1,11 @@
 /** The node under the pointer, else the last pick: its estimate and its exact effect. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, quiet, react } from "../draw/dom";
 import { signed, unsigned } from "../draw/number";
-import { missOf } from "../state/figure";
 import { namedHead, nodeNickname } from "../state/names";
 import { parseNeuron } from "../state/neurons";
 import { formatNode, isHeadKind, type Node, nodeCell, parseNode } from "../state/node";
-import { estimateOf, type Grid, type Verified } from "../state/results";
+import { estimateOf, type Grid, missOf, type Verified } from "../state/results";
 import { rowKey } from "../state/rows";
 import { positionName } from "../state/tokens";
 import type { MakeView, View } from "./view";
@@ -14,6 +13,8 @@ import { counted, rangeWords, valueWords } from "./words";
 
 const HINT =
   "Click a cell to run its exact patch, shift-click to add one, drag to pick many.";
+
+const SAVED_HINT = "A saved page: a click shows what was computed, and runs nothing.";
 
 /** Narrower widgets get a line more, so that nothing below ever jumps. */
 const NARROW_PX = 820;
@@ -25,9 +26,9 @@ export const readoutView: MakeView = (view) => {
     "aria-live": "polite",
     "aria-atomic": "true",
   });
-  const tools = el("span", { class: "pw-readout-tools" });
+  const tools = el("span", "pw-readout-tools");
   const refusal = el("div", { class: "pw-error", role: "alert" });
-  const line = el("div", { class: "pw-readout" }, live, tools, refusal);
+  const line = el("div", "pw-readout", live, tools, refusal);
   react(signal, () => {
     line.classList.toggle("pw-narrow", ui.width.value < NARROW_PX);
   });
@@ -36,7 +37,9 @@ export const readoutView: MakeView = (view) => {
     const picks = store.selection.value;
     const last = ui.hover.value ? undefined : picks.at(-1);
     const name = node ? formatNode(node) : last;
-    live.replaceChildren(...(name ? nodeFacts(view, name, !node) : [hint()]));
+    live.replaceChildren(
+      ...(name ? nodeFacts(view, name, !node) : [hint(store.isSaved)]),
+    );
   });
   react(signal, () => {
     const picks = store.selection.value;
@@ -53,12 +56,8 @@ export const readoutView: MakeView = (view) => {
   return line;
 };
 
-function hint(): HTMLElement {
-  return el("div", { class: "pw-quiet" }, HINT);
-}
-
-function quiet(text: string): HTMLElement {
-  return el("span", { class: "pw-quiet" }, text);
+function hint(isSaved: boolean): HTMLElement {
+  return el("div", "pw-quiet", isSaved ? SAVED_HINT : HINT);
 }
 
 /** The button would be out of reach for a hovered cell: it is about the last pick. */
@@ -71,9 +70,10 @@ function nameButton({ store, ui, signal }: View, node: Node): HTMLElement[] {
     const { left, bottom } = rename.getBoundingClientRect();
     ui.naming.value = { head, left, top: bottom, from: rename };
   };
-  const rename = button(`name ${name}`, open, signal);
-  rename.classList.add("pw-rename");
-  rename.title = "Give this head a name (double-click a cell, or F2)";
+  const rename = button(`name ${name}`, open, signal, {
+    class: "pw-rename",
+    title: "Give this head a name (double-click a cell, or F2)",
+  });
   return [rename];
 }
 
@@ -81,7 +81,7 @@ function nodeFacts(view: View, name: string, isPick: boolean): HTMLElement[] {
   const result = view.store.verified.value.get(name);
   const node = parseNode(name);
   return [
-    el("div", { class: "pw-readout-node" }, ...nodeWords(view, name, isPick)),
+    el("div", "pw-readout-node", ...nodeWords(view, name, isPick)),
     el("div", {}, estimateFact(view, node, result)),
     el("div", {}, ...exactFacts(view, node, result)),
   ];

@@ -5,11 +5,12 @@ import {
   type ReadonlySignal,
   type Signal,
 } from "@preact/signals-core";
-import { button, el, keyed, react } from "../draw/dom";
+import { el, keyed, quiet, react } from "../draw/dom";
 import { formatNode, HEAD_KINDS, type Node, parseNode } from "../state/node";
 import { lastHead, rowNodes } from "../state/rows";
+import { tryAgain, unanswered, WAITING } from "./asking";
 import { fold, isOpen } from "./foldable";
-import { makeStrip, type Strip, stripPlot, stripTitle } from "./row_strip";
+import { makeStrip, type Strip, stripPlot, stripTitle } from "./positions";
 import { drawBar } from "./scale";
 import type { View } from "./view";
 import { methodLabel } from "./words";
@@ -20,18 +21,13 @@ export const rowView = (view: View): HTMLElement => {
   const isAll = makeSignal(false);
   const nodes = stripNodes(view, isAll);
   const strip = makeStrip(view, nodes);
-  const head = el(
-    "div",
-    { class: "pw-line-head" },
-    allKinds(view, isAll),
-    bar(view, strip),
-  );
-  const place = el("div", { class: "pw-strip-place" });
+  const head = el("div", "pw-line-head", allKinds(view, isAll), bar(view, strip));
+  const place = el("div", "pw-strip-place");
   const section = el(
     "section",
-    { class: "pw-row" },
-    el("div", { class: "pw-section-title" }, title),
-    el("div", { class: "pw-opened" }, head, place, status(view, strip)),
+    "pw-row",
+    el("div", "pw-section-title", title),
+    el("div", "pw-opened", head, place, status(view, strip)),
   );
   const plots = keyed(
     place,
@@ -100,13 +96,13 @@ function allKinds({ signal }: View, isAll: Signal<boolean>): HTMLElement {
     },
     { signal },
   );
-  return el("label", { class: "pw-check" }, box, "all kinds of this head");
+  return el("label", "pw-check", box, "all kinds of this head");
 }
 
 function bar(view: View, { scale, answers }: Strip): HTMLElement {
   const { store, signal } = view;
-  const strip = el("span", { class: "pw-scale" });
-  const words = el("span", { class: "pw-quiet" });
+  const strip = el("span", "pw-scale");
+  const words = el("span", "pw-quiet");
   react(signal, () => {
     const { shown, scales } = store.figure.value;
     strip.replaceChildren(drawBar(view, shown === "miss", scale.value).element);
@@ -124,24 +120,25 @@ function bar(view: View, { scale, answers }: Strip): HTMLElement {
       .filter((part) => part !== "")
       .join(" · ");
   });
-  return el("span", { class: "pw-line-scale" }, strip, words);
+  return el("span", "pw-line-scale", strip, words);
 }
 
 /** What is still on its way, and what did not come. */
-function status({ store, signal }: View, { answers }: Strip): HTMLElement {
+function status(view: View, { answers }: Strip): HTMLElement {
+  const { store, signal } = view;
   const lines = el("div", { class: "pw-row-status", "aria-live": "polite" });
   react(signal, () => {
     const isWaiting = answers.value.some(
-      ({ entry }) => !entry || entry.state === "loading",
+      ({ entry }) => (entry?.state ?? "loading") === "loading",
     );
-    const words = el("span", { class: "pw-quiet" }, "Waiting for the kernel.");
-    lines.replaceChildren(...(isWaiting ? [words] : []));
-    for (const { question, entry } of answers.value) {
-      if (entry?.state !== "failed") continue;
-      const text = `No row of ${question.node}: ${entry.message}. `;
-      const again = button("try again", () => store.rows.retry(question), signal);
-      lines.append(el("div", { class: "pw-error" }, text, again));
-    }
+    const failed = answers.value.filter(({ entry }) => entry?.state === "failed");
+    lines.replaceChildren(
+      ...(isWaiting ? [quiet(WAITING)] : []),
+      ...failed.map(({ question, entry }) => {
+        const again = tryAgain(view, () => store.rows.retry(question));
+        return el("div", {}, ...unanswered(entry, `No row of ${question.node}`, again));
+      }),
+    );
   });
   return lines;
 }

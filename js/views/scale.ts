@@ -10,8 +10,8 @@ import { counted, effectWords } from "./words";
 
 export function lineScale(view: View, line: Line): HTMLElement {
   const { store, theme, signal } = view;
-  const strip = el("span", { class: "pw-scale" });
-  const words = el("span", { class: "pw-quiet" });
+  const strip = el("span", "pw-scale");
+  const words = el("span", "pw-quiet");
   const bar = computed(() => {
     const { shown, scales } = store.figure.value;
     return drawBar(view, shown === "miss", scales[line]);
@@ -23,7 +23,7 @@ export function lineScale(view: View, line: Line): HTMLElement {
     words.textContent = meaning(view, line);
   });
   react(signal, () => bar.value.point(hoveredValue(view, line)));
-  return el("span", { class: "pw-line-scale" }, strip, words);
+  return el("span", "pw-line-scale", strip, words);
 }
 
 /** A bar in the colours of what is shown; without effects it has no numbers to show. */

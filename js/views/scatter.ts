@@ -13,22 +13,24 @@ import { KIND_MARKS, kindSelect } from "./kinds";
 import type { MakeView, View } from "./view";
 import { counted, effectWords, KIND_TITLES } from "./words";
 
+const NOT_VERIFIED =
+  "Nothing is verified yet, so there is no exact effect to compare with.";
 const HOW_TO_VERIFY =
-  "Nothing is verified yet, so there is no exact effect to compare with. Pick a cell " +
-  "above, or a mark of the rug: its exact patch is run, and its dot appears here.";
+  `${NOT_VERIFIED} Pick a cell above, or a mark of the rug: its exact patch is run, ` +
+  "and its dot appears here.";
 
 export const scatterView: MakeView = (view) => {
   const { store, signal } = view;
   const cloud = computed(() => makeCloud(store.focus.value));
   const words = computed(() => cloudWords(store));
-  const title = el("div", { class: "pw-section-title" }, "Estimate against exact ");
+  const title = el("div", "pw-section-title", "Estimate against exact ");
   title.append(kindSelect(view));
   const plot = createCloud(view, cloud, words);
-  const picture = el("div", { class: "pw-scatter-picture" }, plot, legend(view));
+  const picture = el("div", "pw-scatter-picture", plot, legend(view));
   const notes = notesOn(view, cloud);
-  const side = el("div", { class: "pw-scatter-side" }, notes, agreementView(view));
-  const both = el("div", { class: "pw-scatter-parts" }, picture, side);
-  const section = el("section", { class: "pw-scatter" }, title, both);
+  const side = el("div", "pw-scatter-side", notes, agreementView(view));
+  const both = el("div", "pw-scatter-parts", picture, side);
+  const section = el("section", "pw-scatter", title, both);
   react(signal, () => {
     section.hidden = store.study.value === null || store.grids.value.size === 0;
     both.hidden = store.focus.value.length === 0;
@@ -45,13 +47,13 @@ function notesOn({ store, signal }: View, cloud: ReadonlySignal<Cloud>): HTMLEle
     const { undrawn } = cloud.value;
     const study = store.study.value;
     const texts = [
-      verified === 0 ? HOW_TO_VERIFY : "",
+      verified > 0 ? "" : store.isSaved ? NOT_VERIFIED : HOW_TO_VERIFY,
       study ? `Effects: ${effectWords(study)}.` : "",
       isSized ? "The method gives sizes of effects, so sizes are compared." : "",
       undrawn > 0 ? `${counted(undrawn, "node")} without a number: not drawn.` : "",
     ];
     lines.replaceChildren(
-      ...texts.filter(Boolean).map((text) => el("p", { class: "pw-quiet" }, text)),
+      ...texts.filter(Boolean).map((text) => el("p", "pw-quiet", text)),
     );
   });
   return lines;
@@ -59,7 +61,7 @@ function notesOn({ store, signal }: View, cloud: ReadonlySignal<Cloud>): HTMLEle
 
 /** Marks of the kinds that are drawn, then what the other signs mean. */
 function legend({ store, theme, signal }: View): HTMLElement {
-  const entries = el("div", { class: "pw-legend pw-scatter-legend" });
+  const entries = el("div", "pw-legend pw-scatter-legend");
   react(signal, () => {
     const nodes = store.focus.value;
     const verified = nodes.filter(isVerified);
@@ -82,11 +84,11 @@ function legend({ store, theme, signal }: View): HTMLElement {
 }
 
 function sign(name: string, text: string): HTMLElement {
-  return entry(el("span", { class: `pw-sign pw-sign-${name}` }), text);
+  return entry(el("span", `pw-sign pw-sign-${name}`), text);
 }
 
 function entry(mark: Element, text: string): HTMLElement {
-  return el("span", { class: "pw-legend-entry" }, mark, text);
+  return el("span", "pw-legend-entry", mark, text);
 }
 
 /** The one kind that is drawn; null where several are. */
@@ -115,7 +117,10 @@ function cloudWords(store: Store): CloudWords {
     ? `|exact effect|${signs.size > 1 ? " where the estimate is a size" : ""}`
     : "exact effect";
   const verified = nodes.filter(isVerified).length;
-  const bound = boundWords(kind ? store.report.value.get(kind) : undefined);
+  const bound = boundWords(
+    kind ? store.report.value.get(kind) : undefined,
+    store.report.value,
+  );
   const description = [
     `Estimate against exact effect, ${kind ? KIND_TITLES[kind] : "all shown kinds"}:`,
     `${verified} verified, ${nodes.length - verified} not.`,

@@ -1,6 +1,7 @@
 /** Pointer, wheel and keyboard on a square matrix that can be zoomed and panned. */
 
-import { type Cell, cellAt, movedCell } from "../draw/geometry";
+import { isPlain, listen } from "../draw/dom";
+import { type Cell, cellAt, movedCell, pointerOn } from "../draw/geometry";
 import {
   canZoomOut,
   panned,
@@ -43,7 +44,7 @@ export function steer(
   }
 
   function onKey(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!isPlain(event)) return;
     const { size } = actions.viewport();
     const moved = movedCell(cursor, event.key, { rows: size, columns: size });
     if (moved) move(moved);
@@ -70,8 +71,8 @@ export function steer(
   function onWheel(event: WheelEvent): void {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault(); // the browser would zoom the page
-    const { x, y, width, height } = canvas.getBoundingClientRect();
-    const at = { x: (event.clientX - x) / width, y: (event.clientY - y) / height };
+    const { x, y, width, height } = pointerOn(event, canvas);
+    const at = { x: x / width, y: y / height };
     const factor = Math.exp(-event.deltaY * WHEEL_SPEED);
     actions.look(zoomed(actions.viewport(), factor, at));
   }
@@ -81,12 +82,10 @@ export function steer(
     const cell = cellUnder(event, canvas, actions.viewport());
     if (cell && !wasDragged()) actions.lock(cell);
   };
-  canvas.addEventListener("keydown", onKey, { signal });
-  canvas.addEventListener("focus", showCursor, { signal });
-  canvas.addEventListener("blur", () => visit(null), { signal });
-  canvas.addEventListener("pointerleave", () => visit(null), { signal });
-  canvas.addEventListener("wheel", onWheel, { signal, passive: false });
-  canvas.addEventListener("click", onClick, { signal });
+  const leave = () => visit(null);
+  const keyboard = { keydown: onKey, focus: showCursor, blur: leave };
+  listen(canvas, { ...keyboard, pointerleave: leave, click: onClick }, signal);
+  listen(canvas, { wheel: onWheel }, signal, { passive: false });
 }
 
 /** Returns whether the last press was a drag, whose click is no choice of a cell. */
@@ -127,10 +126,11 @@ function listenToDrags(
   const end = () => {
     start = null;
   };
-  canvas.addEventListener("pointerdown", onDown, { signal });
-  canvas.addEventListener("pointermove", onMove, { signal });
-  canvas.addEventListener("pointerup", end, { signal });
-  canvas.addEventListener("pointercancel", end, { signal });
+  listen(
+    canvas,
+    { pointerdown: onDown, pointermove: onMove, pointerup: end, pointercancel: end },
+    signal,
+  );
   return () => isDragged;
 }
 
@@ -156,8 +156,6 @@ function cellUnder(
   canvas: HTMLCanvasElement,
   { top, left, count }: Viewport,
 ): Cell | null {
-  const box = canvas.getBoundingClientRect();
-  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-  const cell = cellAt(x, y, box, { rows: count, columns: count });
+  const cell = cellAt(pointerOn(event, canvas), { rows: count, columns: count });
   return cell && { row: cell.row + top, column: cell.column + left };
 }

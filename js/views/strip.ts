@@ -2,15 +2,16 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { colourAt, css, type Rgb } from "../draw/colour";
-import { button, el, react } from "../draw/dom";
+import { el, react } from "../draw/dom";
 import { signed, unsigned } from "../draw/number";
 import { headName } from "../state/attention";
 import { focusedToken, strongest, tokenPlace, tokenRuns } from "../state/look";
 import { type Direction, profile, type Run } from "../state/pattern";
 import { positionName } from "../state/tokens";
 import { revealing } from "../state/viewport";
+import { segments } from "./choice";
 import { type HeadsView, RUN_TITLES, scaleOfRun } from "./heads";
-import { createTokens, type Tokens } from "./strip_tokens";
+import { createTokens, type Tokens } from "./tokens";
 
 /** Steps of colour: a pointer that moves on changes only tokens whose step changes. */
 const STEPS = 40;
@@ -34,10 +35,10 @@ export function tokenStrip(view: HeadsView): HTMLElement {
     const size = pattern.value?.size ?? 0;
     return token !== null && token < size ? token : null;
   });
-  const title = el("span", { class: "pw-focus-title" });
-  const words = el("div", { class: "pw-focus-words" });
-  const head = el("div", { class: "pw-focus-line" }, directionSwitch(view), title);
-  const strip = el("div", { class: "pw-focus" }, head, words, tokens.element);
+  const title = el("span", "pw-focus-title");
+  const words = el("div", "pw-focus-words");
+  const head = el("div", "pw-focus-line", directionSwitch(view), title);
+  const strip = el("div", "pw-focus", head, words, tokens.element);
   react(signal, () => {
     strip.hidden = pattern.value === null || store.study.value === null;
     title.textContent = focusTitle(view, focus.value);
@@ -50,20 +51,15 @@ export function tokenStrip(view: HeadsView): HTMLElement {
 }
 
 function directionSwitch({ look, signal }: HeadsView): HTMLElement {
-  const buttons = (["to", "from"] as const).map((direction) => {
-    const choose = () => {
+  return segments(
+    { label: "What a token's colours show", name: "direction" },
+    (["to", "from"] as const).map((way) => [way, DIRECTION_LABELS[way]] as const),
+    () => look.direction.value,
+    (direction) => {
       look.direction.value = direction;
-    };
-    const choice = button(DIRECTION_LABELS[direction], choose, signal);
-    choice.classList.add("pw-shown");
-    choice.dataset.direction = direction;
-    react(signal, () => {
-      choice.setAttribute("aria-pressed", `${look.direction.value === direction}`);
-    });
-    return choice;
-  });
-  const attributes = { role: "group", "aria-label": "What a token's colours show" };
-  return el("span", { class: "pw-switch", ...attributes }, ...buttons);
+    },
+    signal,
+  );
 }
 
 function hoverToken({ ui, look, chosen }: HeadsView, token: number | null): void {

@@ -2,7 +2,7 @@
 
 import { computed } from "@preact/signals-core";
 import { paint } from "../draw/canvas";
-import { el, keyed, react, setAttributes } from "../draw/dom";
+import { el, isPlain, keyed, listen, react, setAttributes } from "../draw/dom";
 import { type HeadRef, headName } from "../state/attention";
 import { thumbnailRun } from "../state/look";
 import { headPlace } from "../state/place";
@@ -16,6 +16,7 @@ import {
   readyPattern,
   scaleOfRun,
 } from "./heads";
+import { linkHover } from "./link";
 
 /** In CSS pixels. */
 const SIDE = 78;
@@ -34,7 +35,7 @@ export function thumbnails(view: HeadsView): HTMLElement {
     wall.hidden = heads.value.length < 2;
     children(heads.value.map(headName));
   });
-  wall.addEventListener("keydown", (event) => onKey(event, view, wall), { signal });
+  listen(wall, { keydown: (event) => onKey(event, view, wall) }, signal);
   return wall;
 }
 
@@ -44,14 +45,14 @@ function thumbnail(view: HeadsView, name: string): HTMLElement {
   const attributes = { type: "button", class: "pw-thumbnail", role: "radio" };
   const element = el("button", { ...attributes, "data-head": name });
   if (!head) return element;
-  const canvas = el("canvas", { class: "pw-thumbnail-picture" });
-  element.append(canvas, el("span", { class: "pw-thumbnail-name" }, name));
+  const canvas = el("canvas", "pw-thumbnail-picture");
+  element.append(canvas, el("span", "pw-thumbnail-name", name));
   element.append(ownNameTag(view, head), stateTag(view, head));
   const choose = () => {
     look.chosen.value = name;
   };
-  element.addEventListener("click", choose, { signal });
-  linkThumbnail(view, head, element);
+  listen(element, { click: choose }, signal);
+  linkHover(view, element, () => headPlace(head.layer, head.head));
   react(signal, () => {
     const isChosen = chosen.value !== null && headName(chosen.value) === name;
     setAttributes(element, {
@@ -88,7 +89,7 @@ function ownNameTag(view: HeadsView, head: HeadRef): HTMLElement {
 }
 
 function stateTag(view: HeadsView, head: HeadRef): HTMLElement {
-  const tag = el("span", { class: "pw-thumbnail-state" });
+  const tag = el("span", "pw-thumbnail-state");
   react(view.signal, () => {
     const state = entryOf(view, head)?.state ?? "loading";
     tag.textContent = state === "failed" ? "failed" : "…";
@@ -128,22 +129,6 @@ function drawThumbnail(
   });
 }
 
-/** Under the pointer a head is marked in the heatmaps too. */
-function linkThumbnail(
-  { ui, signal }: HeadsView,
-  { layer, head }: HeadRef,
-  element: HTMLElement,
-): void {
-  const enter = () => {
-    ui.hover.value = headPlace(layer, head);
-  };
-  const leave = () => {
-    ui.hover.value = null;
-  };
-  element.addEventListener("pointerenter", enter, { signal });
-  element.addEventListener("pointerleave", leave, { signal });
-}
-
 const STEPS: ReadonlyMap<string, number> = new Map([
   ["ArrowLeft", -1],
   ["ArrowUp", -1],
@@ -159,7 +144,7 @@ function onKey(
 ): void {
   const step = STEPS.get(event.key);
   const now = chosen.peek();
-  if (event.ctrlKey || event.metaKey || event.altKey || !step || !now) return;
+  if (!isPlain(event) || !step || !now) return;
   event.preventDefault(); // the page would scroll
   const names = heads.peek().map(headName);
   const at = (names.indexOf(headName(now)) + step + names.length) % names.length;

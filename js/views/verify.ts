@@ -5,7 +5,8 @@ import {
   signal as makeSignal,
   type ReadonlySignal,
 } from "@preact/signals-core";
-import { button, el, react } from "../draw/dom";
+import { button, el, live, react } from "../draw/dom";
+import type { Asked } from "../state/asked";
 import { type Cost, costKey, type Wanted } from "../state/costs";
 import type { Kind } from "../state/node";
 import type { MakeView, View } from "./view";
@@ -24,21 +25,34 @@ export const verifyView: MakeView = (view) => {
     },
     signal,
   );
-  const choices = el("div", { class: "pw-choices" });
+  const choices = el("div", "pw-choices");
   choices.append(
-    choice(view, picksLabel(view), isOpen, () => wanted("picked")),
+    choice(view, live(signal, picksWords), isOpen, () => wanted("picked")),
     choice(view, topLabel(view, top), isOpen, () => wanted("top", top.value)),
-    choice(view, allLabel(view), isOpen, () => wanted("all")),
-    choice(view, boundLabel(view), isOpen, () => wanted("bound")),
+    choice(view, live(signal, allWords), isOpen, () => wanted("all")),
+    choice(view, live(signal, boundWords), isOpen, () => wanted("bound")),
   );
-  const section = el("section", { class: "pw-verify" }, handle, choices);
+  const section = el("section", "pw-verify", handle, choices);
   section.setAttribute("aria-label", "Verify by exact patches");
   react(signal, () => {
-    section.hidden = store.study.value === null;
+    section.hidden = store.study.value === null || store.isSaved;
     choices.hidden = !isOpen.value;
     handle.setAttribute("aria-expanded", `${isOpen.value}`);
   });
   return section;
+
+  function picksWords(): string {
+    return `the picks (${counted(store.selection.value.length, "node")})`;
+  }
+
+  function allWords(): string {
+    const { value: kind } = store.kind;
+    return kind === "" ? "every cell" : `all of ${kindWords(kind)}`;
+  }
+
+  function boundWords(): string {
+    return `a bound on what is not verified of ${kindWords(store.kind.value)}`;
+  }
 
   function wanted(what: Wanted["what"], count: number | null = null): Wanted {
     return { what, of: store.kind.value, top: count };
@@ -54,7 +68,7 @@ function choice(
 ): HTMLElement {
   const { store, signal } = view;
   const asked = computed(wanted);
-  const cost = computed(() => store.costs.known.value.get(costKey(asked.value)));
+  const cost = computed(() => store.costs.entries.value.get(costKey(asked.value)));
   const words = el("span", { class: "pw-quiet", "aria-live": "polite" });
   const run = button("run", () => void store.verify(asked.peek()), signal);
   react(signal, () => {
@@ -64,32 +78,24 @@ function choice(
     store.method.value;
     store.direction.value;
     if (asked.value.what === "picked") store.selection.value;
-    if (store.job.value.state !== "running") store.costs.ask(asked.value);
+    if (store.job.value.state !== "running") store.costs.retry(asked.value);
   });
+  live(signal, () => costWords(cost.value), words);
   react(signal, () => {
-    words.textContent = costWords(cost.value);
-    run.disabled = cost.value?.state !== "ready" || cost.value.patches === 0;
+    run.disabled = cost.value?.state !== "ready" || cost.value.answer.patches === 0;
   });
   const name = asked.peek().what;
   return el("div", { class: "pw-choice", "data-what": name }, label, words, run);
 }
 
-function costWords(cost: Cost | undefined): string {
+function costWords(cost: Asked<Cost> | undefined): string {
   if (!cost || cost.state === "loading") return "asking what it costs …";
   if (cost.state === "failed") return `cannot be run: ${cost.message}`;
-  return cost.patches === 0 ? "all known" : cost.words;
-}
-
-function picksLabel({ store, signal }: View): HTMLElement {
-  const label = el("span");
-  react(signal, () => {
-    label.textContent = `the picks (${counted(store.selection.value.length, "node")})`;
-  });
-  return label;
+  return cost.answer.patches === 0 ? "all known" : cost.answer.words;
 }
 
 function topLabel({ store, signal }: View, top: { value: number }): HTMLElement {
-  const input = el("input", { type: "number", min: 1, class: "pw-count" });
+  const input = el("input", { type: "number", min: 1, class: "pw-input pw-count" });
   input.value = `${top.value}`;
   input.setAttribute("aria-label", "How many of the largest estimates");
   input.addEventListener(
@@ -101,30 +107,12 @@ function topLabel({ store, signal }: View, top: { value: number }): HTMLElement 
     },
     { signal },
   );
-  const rest = el("span");
-  react(signal, () => {
-    const kind = kindWords(store.kind.value);
-    rest.textContent = ` largest estimates of ${kind}`;
-  });
-  return el("label", {}, "the ", input, rest);
-}
-
-function allLabel({ store, signal }: View): HTMLElement {
-  const label = el("span");
-  react(signal, () => {
-    const { value: kind } = store.kind;
-    label.textContent = kind === "" ? "every cell" : `all of ${kindWords(kind)}`;
-  });
-  return label;
-}
-
-function boundLabel({ store, signal }: View): HTMLElement {
-  const label = el("span");
-  react(signal, () => {
-    const kind = kindWords(store.kind.value);
-    label.textContent = `a bound on what is not verified of ${kind}`;
-  });
-  return label;
+  const rest = () => {
+    const isMany = (store.study.value?.pairs.length ?? 0) > 1;
+    const rank = isMany ? ", by mean size over pairs" : "";
+    return ` largest estimates of ${kindWords(store.kind.value)}${rank}`;
+  };
+  return el("label", {}, "the ", input, live(signal, rest));
 }
 
 function kindWords(kind: Kind | ""): string {

@@ -1,8 +1,9 @@
 /** One output: all views under one root, tied to the output's life. */
 
 import { computed } from "@preact/signals-core";
-import { el, react } from "../draw/dom";
+import { el, isPlain, listen, react } from "../draw/dom";
 import { watchTheme } from "../draw/theme";
+import { onAbort } from "../host/life";
 import type { Store } from "../state/store";
 import { createUi } from "../state/ui";
 import { attentionView } from "./attention";
@@ -53,9 +54,9 @@ function beside(...parts: readonly MakeView[]): MakeView {
 }
 
 export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSignal) {
-  const body = el("div", { class: "pw-body" });
-  const root = el("div", { class: "pw-root" }, body);
-  root.addEventListener("keydown", keepPlainKeys, { signal });
+  const body = el("div", "pw-body");
+  const root = el("div", "pw-root", body);
+  listen(root, { keydown: keepPlainKeys }, signal);
   parent.append(root);
   const ui = createUi();
   ui.root.value = root;
@@ -71,14 +72,14 @@ export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSign
     ui.width.value = width;
   });
   observer.observe(body);
-  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  onAbort(signal, () => observer.disconnect());
   ui.width.value = Math.floor(body.getBoundingClientRect().width);
   react(signal, () => {
     root.classList.toggle("pw-full", store.wide.value);
   });
   const view: View = { store, ui, theme, signal };
   body.append(...VIEWS.map((makeView) => makeView(view)));
-  signal.addEventListener("abort", () => root.remove(), { once: true });
+  onAbort(signal, () => root.remove());
 }
 
 /**
@@ -86,5 +87,5 @@ export function mountWidget(store: Store, parent: HTMLElement, signal: AbortSign
  * "b" would insert a cell. Keys with a modifier go on, so that Ctrl-S still saves.
  */
 function keepPlainKeys(event: KeyboardEvent): void {
-  if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+  if (isPlain(event)) event.stopPropagation();
 }

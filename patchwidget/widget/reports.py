@@ -92,5 +92,6 @@ class Reports:
         last = self._bounds.get(kind)
         if last is None:
             return {"bound": None, "without_bound": NOTHING_SAMPLED}
-        bound = None if last.bound is None else last.bound.to_dict()
-        return {"bound": bound, "without_bound": last.without_bound}
+        bound = last.bound
+        record = None if bound is None else bound.to_dict() | {"kinds": [*last.kinds]}
+        return {"bound": record, "without_bound": last.without_bound}

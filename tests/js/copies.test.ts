@@ -26,18 +26,19 @@ const SETTINGS = {
 } as const;
 
 test("the code of a new widget has nothing to set", () => {
-  expect(toPython(study, SETTINGS)).toMatch(/^PatchWidget\(study\)$/m);
+  expect(toPython(study, (name) => SETTINGS[name])).toMatch(/^PatchWidget\(study\)$/m);
 });
 
 test("the code sets what was changed, as Python writes it", () => {
-  const code = toPython(study, {
+  const changed = {
     ...SETTINGS,
     selection: ["L4H0.z", "L1H1.q"],
     pair: -1,
     method: "atp_qk",
     names: { L4H0: 'the "mover"' },
     wide: true,
-  });
+  };
+  const code = toPython(study, (name) => changed[name]);
   expect(code).toContain(`PatchWidget(
     study,
     selection=["L4H0.z", "L1H1.q"],
@@ -56,7 +57,9 @@ function csv() {
     ),
   );
   const grids = new Map([["resid_pre" as const, readGrid(raw, "grid")]]);
-  const lines = toCsv({ study, grids, verified, names: {} }).split("\r\n");
+  const lines = toCsv({ study, grids, verified, names: {}, method: "atp" }).split(
+    "\r\n",
+  );
   const [header = "", ...rest] = lines;
   return rest.map((line) => {
     const fields = line.split(",");
@@ -80,8 +83,20 @@ test("the table has a line per cell, with what is known exactly", () => {
 
 test("verified nodes without a cell have lines too, and spaces are kept by quotes", () => {
   const rows = csv();
-  expect(rows.find(({ node }) => node === "L1H1.q@3")?.exact).toBe("0.301");
-  expect(rows[2]?.token).toBe('" Mary"');
+  const finer = rows.find(({ node }) => node === "L1H1.q@3");
+  const { estimate } = readVerified(VERIFIED["L4H0.q"], "finer");
+  expect(finer).toMatchObject({
+    kind: "q",
+    layer: "1",
+    head: "1",
+    pos: "3",
+    metric: study.metric.name,
+    direction: "denoising",
+    method: "atp",
+    estimate: `${estimate}`,
+    exact: "0.301",
+  });
+  expect(rows[2]).toMatchObject({ token: '" Mary"', metric: study.metric.name });
 });
 
 test("the miss of an estimate without a sign is that of the sizes", () => {
@@ -96,7 +111,13 @@ test("the miss of an estimate without a sign is that of the sizes", () => {
   const entry = Object.values(grid("z", ["layer", "head"], [1, 2], () => 0.3))[0];
   const sized = readGrid({ ...(entry as object), signed: false }, "grid");
   const grids = new Map([["z" as const, sized]]);
-  const [header = "", ...lines] = toCsv({ study, grids, verified, names: {} })
+  const [header = "", ...lines] = toCsv({
+    study,
+    grids,
+    verified,
+    names: {},
+    method: "atp",
+  })
     .trim()
     .split("\r\n");
   const at = header.split(",").indexOf("miss");

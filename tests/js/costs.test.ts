@@ -15,7 +15,7 @@ beforeEach(() => {
   host = fixtureHost({});
   life = new AbortController();
   const channel = openChannel(host, vi.fn(), vi.fn(), life.signal);
-  costs = createCosts(channel, life.signal);
+  costs = createCosts(channel);
 });
 
 function answer(index: number, reply: object): Promise<void> {
@@ -24,38 +24,41 @@ function answer(index: number, reply: object): Promise<void> {
 }
 
 function now() {
-  return costs.known.value.get(costKey(TOP));
+  return costs.entries.value.get(costKey(TOP));
 }
 
 test("asks with what is wanted, and keeps the answer", async () => {
-  costs.ask(TOP);
+  costs.retry(TOP);
   expect(host.sent[0]).toMatchObject({ ...TOP, kind: "cost.get" });
   expect(now()).toEqual({ state: "loading" });
   await answer(0, { ok: true, payload: { patches: 3, words: "3 patches" } });
-  expect(now()).toEqual({ state: "ready", patches: 3, words: "3 patches" });
+  expect(now()).toEqual({
+    state: "ready",
+    answer: { patches: 3, words: "3 patches" },
+  });
 });
 
 test("a newer question makes the older answer void", async () => {
-  costs.ask(TOP);
-  costs.ask(TOP);
+  costs.retry(TOP);
+  costs.retry(TOP);
   await answer(0, { ok: true, payload: { patches: 9, words: "old" } });
   expect(now()).toEqual({ state: "loading" });
   await answer(1, { ok: true, payload: { patches: 1, words: "new" } });
-  expect(now()).toMatchObject({ patches: 1 });
+  expect(now()).toMatchObject({ answer: { patches: 1 } });
 });
 
 test("a refusal and a malformed answer are failures", async () => {
-  costs.ask(TOP);
+  costs.retry(TOP);
   await answer(0, { ok: false, error: { type: "ValueError", message: "no kind" } });
   expect(now()).toEqual({ state: "failed", message: "no kind" });
-  costs.ask(TOP);
+  costs.retry(TOP);
   await answer(1, { ok: true, payload: { patches: "many" } });
   expect(now()).toMatchObject({ state: "failed" });
 });
 
 test("different questions have answers of their own", async () => {
-  costs.ask(TOP);
-  costs.ask({ ...TOP, top: 20 });
+  costs.retry(TOP);
+  costs.retry({ ...TOP, top: 20 });
   await answer(1, { ok: true, payload: { patches: 20, words: "20" } });
   expect(now()).toEqual({ state: "loading" });
 });

@@ -22,7 +22,7 @@ describe("the cell under a point", () => {
       for (let column = 0; column < shape.columns; column++) {
         const x = ((column + 0.5) / shape.columns) * size.width;
         const y = ((row + 0.5) / shape.rows) * size.height;
-        expect(cellAt(x, y, size, shape)).toEqual({ row, column });
+        expect(cellAt({ x, y, ...size }, shape)).toEqual({ row, column });
       }
     }
   });
@@ -33,11 +33,11 @@ describe("the cell under a point", () => {
     [160, 10],
     [10, 50],
   ])("is none at %d, %d", (x, y) => {
-    expect(cellAt(x, y, size, shape)).toBeNull();
+    expect(cellAt({ x, y, ...size }, shape)).toBeNull();
   });
 
   test("is none on a canvas without a size", () => {
-    expect(cellAt(0, 0, { width: 0, height: 0 }, shape)).toBeNull();
+    expect(cellAt({ x: 0, y: 0, width: 0, height: 0 }, shape)).toBeNull();
   });
 });
 
@@ -148,6 +148,6 @@ describe("a rectangle of cells", () => {
     [50, 25, { row: 2, column: 2 }],
     [999, 999, { row: 4, column: 7 }],
   ])("ends at the cell nearest to %d, %d", (x, y, expected) => {
-    expect(nearestCell(x, y, size, shape)).toEqual(expected);
+    expect(nearestCell({ x, y, ...size }, shape)).toEqual(expected);
   });
 });

@@ -1,40 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
-import { createStore, type Store } from "../../js/state/store";
-import { mountWidget } from "../../js/views/widget";
+import { describe, expect, test } from "vitest";
+import { at, find, host, open, place, store } from "./opened";
 import { CASES } from "./page/cases";
 import { TRAITS } from "./page/data";
-import { standInBrowser } from "./support";
-
-let host: FixtureHost;
-let life: AbortController;
-let store: Store;
-let place: HTMLElement;
-
-function open(traits: object = TRAITS, width = 1000): void {
-  standInBrowser(width);
-  host = fixtureHost({ ...traits });
-  life = new AbortController();
-  store = createStore(host, life.signal);
-  place = document.body.appendChild(document.createElement("div"));
-  mountWidget(store, place, life.signal);
-}
-
-beforeEach(() => {
-  vi.spyOn(console, "warn").mockImplementation(() => {});
-});
-
-afterEach(() => {
-  life.abort();
-  document.body.replaceChildren();
-  vi.unstubAllGlobals();
-});
-
-function find<E extends Element>(selector: string, kind: new () => E): E {
-  const found = place.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`no ${selector}`);
-  return found;
-}
 
 function gridOf(kind: string): HTMLCanvasElement {
   return find(`canvas.pw-grid[data-kind="${kind}"]`, HTMLCanvasElement);
@@ -42,19 +9,6 @@ function gridOf(kind: string): HTMLCanvasElement {
 
 function captionOf(kind: string): string {
   return gridOf(kind).closest("figure")?.querySelector("figcaption")?.textContent ?? "";
-}
-
-/** The centre of a cell. */
-function at(canvas: HTMLCanvasElement, row: number, column: number, init = {}) {
-  const { rows, cols } = canvas.dataset;
-  const { width, height } = canvas.style;
-  return {
-    clientX: ((column + 0.5) / Number(cols)) * Number.parseFloat(width),
-    clientY: ((row + 0.5) / Number(rows)) * Number.parseFloat(height),
-    bubbles: true,
-    cancelable: true,
-    ...init,
-  };
 }
 
 function hover(canvas: HTMLCanvasElement, row: number, column: number): void {

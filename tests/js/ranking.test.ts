@@ -1,23 +1,21 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { rowWindow, scrollFor } from "../../js/draw/rows";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
 import { filterRows } from "../../js/state/filter";
 import { type FocusNode, focusNodes } from "../../js/state/focus";
 import { type Kind, parseNode } from "../../js/state/node";
 import {
   clickedSort,
   firstSort,
-  headLabel,
+  headNicknames,
   rankingRows,
   ranks,
   SORT_COLUMNS,
   sortRows,
 } from "../../js/state/ranking";
-import { createStore, type Store } from "../../js/state/store";
-import { mountWidget } from "../../js/views/widget";
+import { find, host, open as openWidget, place, store } from "./opened";
 import { CASES } from "./page/cases";
 import { TRAITS, verified } from "./page/data";
-import { settle, standInBrowser } from "./support";
+import { settle } from "./support";
 
 function node(name: string) {
   const found = parseNode(name);
@@ -83,7 +81,8 @@ describe("the user's name of a head", () => {
   const names = { L9H4: "name mover", L9H5: "backup", L9H6: "name mover" };
 
   test("stands at all its nodes, and at no residual stream", () => {
-    const at = (name: string) => headLabel(node(name), names, { heads: 8, kvHeads: 8 });
+    const at = (name: string) =>
+      headNicknames(node(name), names, { heads: 8, kvHeads: 8 });
     expect(at("L9H4.q@12")).toBe("name mover");
     expect(at("L9H7.q")).toBe("");
     expect(at("L9.resid_pre@4")).toBe("");
@@ -91,9 +90,9 @@ describe("the user's name of a head", () => {
 
   test("of a KV head is that of its query heads, each once", () => {
     const counts = { heads: 8, kvHeads: 2 };
-    expect(headLabel(node("L9H1.k"), names, counts)).toBe("name mover, backup");
-    expect(headLabel(node("L9H4.q"), names, counts)).toBe("name mover");
-    expect(headLabel(node("L9H0.v"), names, counts)).toBe("");
+    expect(headNicknames(node("L9H1.k"), names, counts)).toBe("name mover, backup");
+    expect(headNicknames(node("L9H4.q"), names, counts)).toBe("name mover");
+    expect(headNicknames(node("L9H0.v"), names, counts)).toBe("");
   });
 });
 
@@ -238,40 +237,7 @@ test("finer nodes have a row, but no place among the cells", () => {
 });
 
 describe("the ranking", () => {
-  let host: FixtureHost;
-  let life: AbortController;
-  let store: Store;
-  let place: HTMLElement;
-
-  function open(traits: object = { ...TRAITS, kind: "z" }): void {
-    standInBrowser(1000);
-    host = fixtureHost({ ...traits });
-    life = new AbortController();
-    store = createStore(host, life.signal);
-    place = document.body.appendChild(document.createElement("div"));
-    mountWidget(store, place, life.signal);
-  }
-
-  beforeEach(() => {
-    vi.spyOn(console, "warn").mockImplementation(() => {});
-  });
-
-  afterEach(() => {
-    life.abort();
-    document.body.replaceChildren();
-    vi.unstubAllGlobals();
-    vi.useRealTimers();
-  });
-
-  function find<E extends Element>(
-    selector: string,
-    kind: new () => E,
-    within: Element = place,
-  ): E {
-    const found = within.querySelector(selector);
-    if (!(found instanceof kind)) throw new Error(`no ${selector}`);
-    return found;
-  }
+  const open = (traits: object = { ...TRAITS, kind: "z" }) => openWidget(traits);
 
   const section = () => find(".pw-ranking", HTMLElement);
   const table = () => find(".pw-ranking-table", HTMLTableElement);

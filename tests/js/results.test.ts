@@ -1,7 +1,12 @@
 // @vitest-environment node
 import { describe, expect, test } from "vitest";
-import { missOf } from "../../js/state/figure";
-import { estimateOf, readGrid, readJob, readVerified } from "../../js/state/results";
+import {
+  estimateOf,
+  missOf,
+  readGrid,
+  readJob,
+  readVerified,
+} from "../../js/state/results";
 import { ShapeError } from "../../js/state/shape";
 
 const VALUES = [1, 2, 3, 4, 5, Number.NaN];

@@ -1,38 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
-import { createStore, type Store } from "../../js/state/store";
-import { mountWidget } from "../../js/views/widget";
+import { describe, expect, test } from "vitest";
+import { at, find, host, open as openWidget, place, store } from "./opened";
 import { STUDY, TOKENS, TRAITS, VERIFIED } from "./page/data";
-import { settle, standInBrowser } from "./support";
+import { settle } from "./support";
 
-let host: FixtureHost;
-let life: AbortController;
-let store: Store;
-let place: HTMLElement;
-
-function open(traits: object = {}): void {
-  standInBrowser(1000);
-  host = fixtureHost({ ...TRAITS, ...traits });
-  life = new AbortController();
-  store = createStore(host, life.signal);
-  place = document.body.appendChild(document.createElement("div"));
-  mountWidget(store, place, life.signal);
-}
-
-beforeEach(() => {
-  vi.spyOn(console, "warn").mockImplementation(() => {});
-});
-
-afterEach(() => {
-  life.abort();
-  document.body.replaceChildren();
-  vi.unstubAllGlobals();
-});
-
-function find<E extends Element>(selector: string, kind: new () => E): E {
-  const found = place.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`no ${selector}`);
-  return found;
+function open(traits: object = {}, width = 1000): void {
+  openWidget({ ...TRAITS, ...traits }, width);
 }
 
 /** Opens or closes a part of the page. */
@@ -59,17 +31,6 @@ async function answerRow(method = "atp"): Promise<void> {
 }
 
 const strip = () => find("canvas.pw-row-grid", HTMLCanvasElement);
-
-function at(canvas: HTMLCanvasElement, row: number, column: number, init = {}) {
-  const { rows, cols } = canvas.dataset;
-  const { width, height } = canvas.style;
-  return {
-    clientX: ((column + 0.5) / Number(cols)) * Number.parseFloat(width),
-    clientY: ((row + 0.5) / Number(rows)) * Number.parseFloat(height),
-    bubbles: true,
-    ...init,
-  };
-}
 
 describe("the row of a head", () => {
   test("is asked for only when it is looked at, and a head is picked", () => {

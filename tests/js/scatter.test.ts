@@ -1,18 +1,15 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { boxOf, isInside, nearest } from "../../js/draw/hits";
 import { squareScale } from "../../js/draw/scale";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
 import { focusNodes } from "../../js/state/focus";
 import { KINDS, type Kind } from "../../js/state/node";
 import { type Grid, readVerified, type Verified } from "../../js/state/results";
 import { cloudValues, makeCloud, steps } from "../../js/state/scatter";
-import { createStore, type Store } from "../../js/state/store";
 import { KIND_MARKS } from "../../js/views/kinds";
 import { stepped } from "../../js/views/points";
-import { mountWidget } from "../../js/views/widget";
+import { browser, find, host, open, place, store } from "./opened";
 import { CASES } from "./page/cases";
 import { grid, REPORT, TRAITS, verified } from "./page/data";
-import { type Browser, standInBrowser } from "./support";
 
 describe("the square's scale", () => {
   test("is the same for both axes, and holds every number and zero", () => {
@@ -159,37 +156,6 @@ test("every family has a shape of its own: colour is not needed", () => {
 });
 
 describe("the scatter", () => {
-  let browser: Browser;
-  let host: FixtureHost;
-  let life: AbortController;
-  let store: Store;
-  let place: HTMLElement;
-
-  function open(traits: object = TRAITS): void {
-    browser = standInBrowser(1000);
-    host = fixtureHost({ ...traits });
-    life = new AbortController();
-    store = createStore(host, life.signal);
-    place = document.body.appendChild(document.createElement("div"));
-    mountWidget(store, place, life.signal);
-  }
-
-  beforeEach(() => {
-    vi.spyOn(console, "warn").mockImplementation(() => {});
-  });
-
-  afterEach(() => {
-    life.abort();
-    document.body.replaceChildren();
-    vi.unstubAllGlobals();
-  });
-
-  function find<E extends Element>(selector: string, kind: new () => E): E {
-    const found = place.querySelector(selector);
-    if (!(found instanceof kind)) throw new Error(`no ${selector}`);
-    return found;
-  }
-
   const section = () => find(".pw-scatter", HTMLElement);
   const canvas = () => find("canvas.pw-cloud", HTMLCanvasElement);
   const spot = () => find(".pw-spot", HTMLElement);
@@ -392,6 +358,27 @@ describe("the scatter", () => {
     expect(host.written).toEqual([]);
   });
 
+  test("a finger that was held draws, and adds to the picks", () => {
+    vi.useFakeTimers();
+    open({ ...TRAITS, kind: "z", selection: ["L0H0.z"] });
+    point("pointerdown", corner, { buttons: 1 }, "touch");
+    vi.advanceTimersByTime(500);
+    point("pointermove", far(), { buttons: 1 }, "touch");
+    expect(find(".pw-brush", HTMLElement).hidden).toBe(false);
+    const scroll = new Event("touchmove", { bubbles: true, cancelable: true });
+    canvas().dispatchEvent(scroll);
+    expect(scroll.defaultPrevented).toBe(true);
+    point("pointerup", far(), {}, "touch");
+    expect(host.written).toHaveLength(1);
+    const picks = store.selection.peek();
+    expect(picks[0]).toBe("L0H0.z");
+    expect(picks.length).toBeGreaterThan(1);
+    const later = new Event("touchmove", { bubbles: true, cancelable: true });
+    point("pointerdown", corner, { buttons: 1 }, "touch");
+    canvas().dispatchEvent(later);
+    expect(later.defaultPrevented).toBe(false);
+  });
+
   test("a drag along the rug picks what is not verified", () => {
     open({ ...TRAITS, kind: "z", selection: [] });
     const at = pointOf("L4H6.z");
@@ -439,5 +426,16 @@ describe("the scatter", () => {
     });
     expect(section().textContent).toContain("No bound on the others: too few.");
     expect(canvas().getAttribute("aria-label")).toContain("No bound: too few");
+  });
+
+  test("says of a bound how many of its nodes were verified since", () => {
+    const bound = { ...REPORT.z.bound, kinds: ["z", "q"] };
+    const q = { ...REPORT.z, total: 10, idle: 2, verified: 8, bound };
+    // Unverified now: 40 - 3 of z and 10 - 2 - 8 of q, as when the bound was drawn.
+    open({ ...TRAITS, kind: "z", report: { z: { ...REPORT.z, bound }, q } });
+    expect(section().textContent).not.toContain("drawn before");
+    host.receive("report", { z: { ...REPORT.z, verified: 8, bound }, q });
+    expect(section().textContent).toContain("drawn before 5 of these were verified");
+    expect(canvas().getAttribute("aria-label")).toContain("drawn before 5");
   });
 });

@@ -1,38 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
-import { createStore, type Store } from "../../js/state/store";
+import { describe, expect, test, vi } from "vitest";
 import { mountWidget } from "../../js/views/widget";
+import { find, host, life, open as openWidget, place, store } from "./opened";
 import { STUDY, TRAITS } from "./page/data";
-import { settle, standInBrowser } from "./support";
+import { settle } from "./support";
 
-let host: FixtureHost;
-let life: AbortController;
-let store: Store;
-let place: HTMLElement;
-
-function open(traits: object = {}): void {
-  standInBrowser();
-  host = fixtureHost({ ...TRAITS, ...traits });
-  life = new AbortController();
-  store = createStore(host, life.signal);
-  place = document.body.appendChild(document.createElement("div"));
-  mountWidget(store, place, life.signal);
-}
-
-beforeEach(() => {
-  vi.spyOn(console, "warn").mockImplementation(() => {});
-});
-
-afterEach(() => {
-  life.abort();
-  document.body.replaceChildren();
-  vi.unstubAllGlobals();
-});
-
-function find<E extends Element>(selector: string, kind: new () => E): E {
-  const found = place.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`no ${selector}`);
-  return found;
+function open(traits: object = {}, width = 1000): void {
+  openWidget({ ...TRAITS, ...traits }, width);
 }
 
 function click(selector: string): void {

@@ -1,60 +1,12 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
-import { createStore, type Store } from "../../js/state/store";
+import { describe, expect, test } from "vitest";
 import { mountWidget } from "../../js/views/widget";
+import { at, browser, find, host, life, open, place, store } from "./opened";
 import { CASES } from "./page/cases";
 import { grid, HEADS, LAYERS, NO_JOB, TRAITS } from "./page/data";
-import { type Browser, settle, standInBrowser } from "./support";
-
-let browser: Browser;
-let host: FixtureHost;
-let life: AbortController;
-let store: Store;
-let place: HTMLElement;
-
-function open(traits: object = TRAITS, width = 1000): void {
-  browser = standInBrowser(width);
-  host = fixtureHost({ ...traits });
-  life = new AbortController();
-  store = createStore(host, life.signal);
-  place = document.body.appendChild(document.createElement("div"));
-  mountWidget(store, place, life.signal);
-}
-
-beforeEach(() => {
-  vi.spyOn(console, "warn").mockImplementation(() => {});
-});
-
-afterEach(() => {
-  life.abort();
-  document.body.replaceChildren();
-  vi.unstubAllGlobals();
-});
-
-function find<E extends Element>(
-  selector: string,
-  kind: new () => E,
-  within = place,
-): E {
-  const found = within.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`no ${selector}`);
-  return found;
-}
+import { settle } from "./support";
 
 function gridOf(kind: string, within = place): HTMLCanvasElement {
   return find(`canvas.pw-grid[data-kind="${kind}"]`, HTMLCanvasElement, within);
-}
-
-/** An event at the centre of a cell, as the browser tests compute it. */
-function at(canvas: HTMLCanvasElement, row: number, column: number, init: object = {}) {
-  const { rows, cols } = canvas.dataset;
-  const { width, height } = canvas.style;
-  return {
-    clientX: ((column + 0.5) / Number(cols)) * Number.parseFloat(width),
-    clientY: ((row + 0.5) / Number(rows)) * Number.parseFloat(height),
-    bubbles: true,
-    ...init,
-  };
 }
 
 function press(target: Element, key: string): KeyboardEvent {
@@ -247,6 +199,31 @@ describe("the job bar", () => {
     host.receive("selection", []);
     expect(place.querySelector(".pw-retry")).toBeNull();
   });
+
+  test.each([
+    ["verify z", 0, "Cancelled: verify z, 3 of 9 done."],
+    [
+      "L1H1.z, then top 10 of z",
+      1,
+      "Cancelled: L1H1.z, then top 10 of z, 3 of 9 done.",
+    ],
+    ["L1H1.z", 1, "Cancelled: 1 picked node not run."],
+  ])("offers to run again what was cancelled: %s", (label, picks, words) => {
+    const job = { ...NO_JOB, id: 1, state: "cancelled", label, done: 3, total: 9 };
+    open({ ...TRAITS, selection: ["L1H1.z"].slice(0, picks), job });
+    expect(find(".pw-job", HTMLElement).textContent).toContain(words);
+    find(".pw-retry", HTMLButtonElement).click();
+    expect(host.sent.at(-1)?.kind).toBe("job.retry");
+  });
+
+  test.each(["L1H1.z", "estimates: AtP, noising"])(
+    "a newer wish is no news: %s",
+    (label) => {
+      const job = { ...NO_JOB, id: 1, state: "cancelled", label };
+      open({ ...TRAITS, selection: [], job });
+      expect(find(".pw-job", HTMLElement).childElementCount).toBe(0);
+    },
+  );
 
   test("shows an error in full, as text", () => {
     const message = "line one\n<b>line two</b>";

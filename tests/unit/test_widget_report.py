@@ -141,6 +141,7 @@ def test_a_bound_on_what_is_not_verified(labelled):
     bound = widget.report["z"]["bound"]
     assert bound["unverified"] == 4
     assert bound["value"] > 0
+    assert bound["kinds"] == ["z"]
     assert widget.job["label"] == "bound on z"
 
 
@@ -151,6 +152,7 @@ def test_a_bound_outlives_a_verification_that_is_given_up(labelled):
     reports.note(drawn.report)
     bound = reports.of("atp")["z"]["bound"]
     assert bound["value"] > 0
+    assert bound["kinds"] == ["z", "v"], "its nodes are those of both"
     steps = labelled.steps("verify", "z", bound_runs=0)
     reports.note(next(steps).report)
     steps.close()

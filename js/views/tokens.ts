@@ -5,7 +5,7 @@ import {
   signal as makeSignal,
   type ReadonlySignal,
 } from "@preact/signals-core";
-import { el, react, setAttributes } from "../draw/dom";
+import { el, isPlain, listen, react, setAttributes } from "../draw/dom";
 import { clamp } from "../draw/geometry";
 import { tokenRuns } from "../state/look";
 import type { Run } from "../state/pattern";
@@ -111,7 +111,7 @@ function tokenElement(
   const element = el(
     "span",
     { class: "pw-focus-token", role: "option", tabindex: -1, "data-pos": position },
-    el("span", { class: "pw-name" }, name),
+    el("span", "pw-name", name),
     ...lines,
   );
   element.title = `position ${position}${name && ` (${name})`}: ${words}`;
@@ -186,7 +186,7 @@ function listenToTokens(
   };
   const onKey = (event: KeyboardEvent) => {
     const token = at(event);
-    if (token === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (token === null || !isPlain(event)) return;
     const next = neighbour(tokens(), token, event.key);
     if (next !== null) moveTabStop(tokens(), next)?.focus();
     else if (event.key === "Enter" || event.key === " ") actions.lock(token);
@@ -200,12 +200,18 @@ function listenToTokens(
       event.target instanceof Element && event.target.matches(":focus-visible");
     if (isKeyboard) over(event);
   };
-  strip.addEventListener("pointerover", over, { signal });
-  strip.addEventListener("pointerleave", leave, { signal });
-  strip.addEventListener("focusin", focus, { signal });
-  strip.addEventListener("focusout", leave, { signal });
-  strip.addEventListener("click", click, { signal });
-  strip.addEventListener("keydown", onKey, { signal });
+  listen(
+    strip,
+    {
+      pointerover: over,
+      pointerleave: leave,
+      focusin: focus,
+      focusout: leave,
+      click,
+      keydown: onKey,
+    },
+    signal,
+  );
 }
 
 /** One stop for the Tab key in the whole strip: where one was last. */
@@ -219,13 +225,10 @@ function moveTabStop(tokens: TokenElement[], to: number): HTMLElement | undefine
 /** Left and right go along the text, up and down to the line above or below. */
 function neighbour(tokens: TokenElement[], from: number, key: string): number | null {
   const last = tokens.length - 1;
-  if (key === "ArrowLeft") return clamp(from - 1, 0, last);
-  if (key === "ArrowRight") return clamp(from + 1, 0, last);
-  if (key === "Home") return 0;
-  if (key === "End") return last;
   if (key === "ArrowUp") return otherLine(tokens, from, -1);
   if (key === "ArrowDown") return otherLine(tokens, from, 1);
-  return null;
+  const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last }[key];
+  return to === undefined ? null : clamp(to, 0, last);
 }
 
 function otherLine(tokens: TokenElement[], from: number, step: -1 | 1): number {

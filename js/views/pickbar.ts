@@ -1,25 +1,19 @@
 /** Picking by name, and the way back to earlier picks. */
 
-import { button, el, react } from "../draw/dom";
+import { button, el, listen, react } from "../draw/dom";
 import { readTyped } from "../state/typed";
+import { pickAll } from "./link";
 import type { View } from "./view";
 
 export function pickTools(view: View): HTMLElement {
-  return el(
-    "span",
-    { class: "pw-pick-tools" },
-    ...historyButtons(view),
-    ...typed(view),
-  );
+  return el("span", "pw-pick-tools", ...historyButtons(view), ...typed(view));
 }
 
 function historyButtons({ store, signal }: View): HTMLElement[] {
   const { history } = store;
-  const back = button("←", () => history.back(), signal);
-  const forward = button("→", () => history.forward(), signal);
-  back.setAttribute("aria-label", "Earlier picks");
-  forward.setAttribute("aria-label", "Later picks");
-  for (const one of [back, forward]) one.classList.add("pw-plain");
+  const named = (label: string) => ({ class: "pw-plain", "aria-label": label });
+  const back = button("←", history.back, signal, named("Earlier picks"));
+  const forward = button("→", history.forward, signal, named("Later picks"));
   react(signal, () => {
     back.disabled = !history.canBack.value;
     forward.disabled = !history.canForward.value;
@@ -27,16 +21,20 @@ function historyButtons({ store, signal }: View): HTMLElement[] {
   return [back, forward];
 }
 
-function typed({ store, signal }: View): HTMLElement[] {
+function typed(view: View): HTMLElement[] {
+  const { store, signal } = view;
   const input = el("input", {
-    class: "pw-typed",
+    class: "pw-input pw-typed",
     placeholder: "pick by name: 9.9 L9H9.q@12",
     "aria-label": "Pick nodes by name",
     spellcheck: "false",
   });
   const problem = el("span", { class: "pw-error", role: "alert" });
-  input.addEventListener("input", () => problem.replaceChildren(), { signal });
-  input.addEventListener("keydown", (event) => onKey(event), { signal });
+  listen(
+    input,
+    { input: () => problem.replaceChildren(), keydown: (event) => onKey(event) },
+    signal,
+  );
   return [input, problem];
 
   function onKey({ key }: KeyboardEvent): void {
@@ -46,8 +44,7 @@ function typed({ store, signal }: View): HTMLElement[] {
     if (!study) return;
     const { names, problems } = readTyped(input.value, study, store.kind.peek());
     problem.textContent = problems.join("; ");
-    const added = names.filter((name) => !store.selection.peek().includes(name));
-    if (added.length > 0) store.set("selection", [...store.selection.peek(), ...added]);
+    pickAll(view, names, "toggle");
     if (problems.length === 0) input.value = "";
   }
 }

@@ -1,17 +1,16 @@
 /** What is shown of the picked heads, and the scales of its colours. */
 
-import type { Signal } from "@preact/signals-core";
 import { colourBar } from "../draw/colourbar";
-import { button, el, react, setAttributes } from "../draw/dom";
+import { el, quiet, react } from "../draw/dom";
 import { ASPECTS, type Aspect, shownRuns } from "../state/look";
-import type { HeadsView } from "./heads";
-import { scaleOfRun } from "./heads";
+import { segments, toggle } from "./choice";
+import { type HeadsView, scaleOfRun } from "./heads";
 
-const ASPECT_WORDS: Record<Aspect, { label: string; title: string }> = {
-  clean: { label: "clean", title: "Attention in the clean run" },
-  corrupted: { label: "corrupted", title: "Attention in the corrupted run" },
-  difference: { label: "difference", title: "Clean − corrupted" },
-  all: { label: "side by side", title: "Clean, corrupted and their difference" },
+const ASPECT_WORDS: Record<Aspect, readonly [label: string, title: string]> = {
+  clean: ["clean", "Attention in the clean run"],
+  corrupted: ["corrupted", "Attention in the corrupted run"],
+  difference: ["difference", "Clean − corrupted"],
+  all: ["side by side", "Clean, corrupted and their difference"],
 };
 
 export function attentionControls(view: HeadsView, handOff: HTMLElement): HTMLElement {
@@ -37,43 +36,21 @@ export function attentionControls(view: HeadsView, handOff: HTMLElement): HTMLEl
 }
 
 function aspectSwitch({ look, signal }: HeadsView): HTMLElement {
-  const buttons = ASPECTS.map((aspect) => {
-    const choose = () => {
+  return segments(
+    { label: "Attention shown", name: "aspect" },
+    ASPECTS.map((aspect) => [aspect, ...ASPECT_WORDS[aspect]] as const),
+    () => look.aspect.value,
+    (aspect) => {
       look.aspect.value = aspect;
-    };
-    const { label, title } = ASPECT_WORDS[aspect];
-    const choice = button(label, choose, signal);
-    choice.classList.add("pw-shown");
-    setAttributes(choice, { title, "data-aspect": aspect });
-    react(signal, () => {
-      choice.setAttribute("aria-pressed", `${look.aspect.value === aspect}`);
-    });
-    return choice;
-  });
-  const attributes = { role: "group", "aria-label": "Attention shown" };
-  return el("div", { class: "pw-switch", ...attributes }, ...buttons);
-}
-
-function toggle(
-  label: string,
-  title: string,
-  state: Signal<boolean>,
-  signal: AbortSignal,
-): HTMLButtonElement {
-  const flip = () => {
-    state.value = !state.peek();
-  };
-  const element = button(label, flip, signal);
-  element.classList.add("pw-shown", "pw-toggle");
-  element.title = title;
-  react(signal, () => element.setAttribute("aria-pressed", `${state.value}`));
-  return element;
+    },
+    signal,
+  );
 }
 
 /** One bar for patterns, one for differences: as many as are on the page. */
 function bars(view: HeadsView): HTMLElement {
   const { look, theme, signal } = view;
-  const line = el("div", { class: "pw-attention-bars" });
+  const line = el("div", "pw-attention-bars");
   react(signal, () => {
     const runs = shownRuns(look.aspect.value);
     const { diverging } = theme.value.palette;
@@ -83,13 +60,13 @@ function bars(view: HeadsView): HTMLElement {
     const bar = (run: "clean" | "difference", words: string) =>
       el(
         "div",
-        { class: "pw-scale" },
+        "pw-scale",
         colourBar({
           colours: diverging,
           scale: scaleOfRun(view, run),
           signed: run === "difference",
         }).element,
-        el("span", { class: "pw-quiet" }, words),
+        quiet(words),
       );
     line.replaceChildren(
       ...(isRun ? [bar("clean", what)] : []),

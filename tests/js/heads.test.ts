@@ -1,45 +1,33 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { watchTheme } from "../../js/draw/theme";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
 import { CLOSED } from "../../js/state/settings";
-import { createStore, type Store } from "../../js/state/store";
 import { createUi } from "../../js/state/ui";
 import { attentionView } from "../../js/views/attention";
-import { mountWidget } from "../../js/views/widget";
+import { browser, find, host, life, open as openWidget, place, store } from "./opened";
 import { attentionBuffers } from "./page/answers";
 import { CASES } from "./page/cases";
 import { STUDY, TRAITS } from "./page/data";
-import { type Browser, settle, standInBrowser } from "./support";
-
-let browser: Browser;
-let host: FixtureHost;
-let life: AbortController;
-let store: Store;
-let place: HTMLElement;
+import { settle } from "./support";
 
 const SIZE = 15;
 const THREE = ["L4H0.z", "L3H1.q", "L2H5.z"];
 
 function open(traits: object = {}, width = 1000): void {
-  browser = standInBrowser(width);
-  host = fixtureHost({ ...TRAITS, selection: THREE, ...traits });
-  life = new AbortController();
-  store = createStore(host, life.signal);
-  place = document.body.appendChild(document.createElement("div"));
-  mountWidget(store, place, life.signal);
+  openWidget({ ...TRAITS, selection: THREE, ...traits }, width);
 }
 
 /** Without the other views, which take their time for long prompts. */
 function openAlone(traits: object = {}): void {
-  browser = standInBrowser(1000);
-  host = fixtureHost({ ...TRAITS, selection: THREE, ...traits });
-  life = new AbortController();
-  store = createStore(host, life.signal);
-  place = document.body.appendChild(document.createElement("div"));
-  const ui = createUi();
-  ui.width.value = 1000;
-  const { theme } = watchTheme(place, life.signal);
-  place.append(attentionView({ store, ui, theme, signal: life.signal }));
+  openWidget(
+    { ...TRAITS, selection: THREE, ...traits },
+    1000,
+    (store, place, signal) => {
+      const ui = createUi();
+      ui.width.value = 1000;
+      const { theme } = watchTheme(place, signal);
+      place.append(attentionView({ store, ui, theme, signal }));
+    },
+  );
 }
 
 beforeEach(() => {
@@ -47,22 +35,6 @@ beforeEach(() => {
   // jsdom lays nothing out and captures no pointers.
   HTMLElement.prototype.setPointerCapture = () => {};
 });
-
-afterEach(() => {
-  life.abort();
-  document.body.replaceChildren();
-  vi.unstubAllGlobals();
-});
-
-function find<E extends Element>(
-  selector: string,
-  kind: new () => E,
-  within: Element = place,
-): E {
-  const found = within.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`no ${selector}`);
-  return found;
-}
 
 function textOf(selector: string): string {
   return find(selector, HTMLElement).textContent ?? "";

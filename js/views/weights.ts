@@ -1,6 +1,6 @@
 /** The attention between the two positions under the pointer, in numbers. */
 
-import { el, react } from "../draw/dom";
+import { el, live } from "../draw/dom";
 import { unsigned } from "../draw/number";
 import { type HeadRef, headName } from "../state/attention";
 import { type Pattern, valueAt } from "../state/pattern";
@@ -11,11 +11,8 @@ import { type HeadsView, readyPattern } from "./heads";
 /** "L4H0 from END to IO: clean 0.930, corrupted 0.120; value-weighted ..." */
 export function attentionReadout(view: HeadsView): HTMLElement {
   const { ui, signal } = view;
-  const line = el("span", { "aria-live": "polite" });
-  react(signal, () => {
-    line.textContent = ui.hover.value ? placeWords(view, ui.hover.value) : "";
-  });
-  return line;
+  const words = () => (ui.hover.value ? placeWords(view, ui.hover.value) : "");
+  return live(signal, words, el("span", { "aria-live": "polite" }));
 }
 
 function placeWords(view: HeadsView, place: Place): string {
@@ -32,10 +29,10 @@ function placeWords(view: HeadsView, place: Place): string {
   const where = `${headName(head)} from ${from} to ${to}`;
   return src > pos
     ? `${where}: nothing, it comes later`
-    : `${where}: ${valueWords(pattern, pos, src)}`;
+    : `${where}: ${weightWords(pattern, pos, src)}`;
 }
 
-function valueWords(pattern: Pattern, pos: number, src: number): string {
+function weightWords(pattern: Pattern, pos: number, src: number): string {
   const words = (weighted: boolean) =>
     (["clean", "corrupted"] as const)
       .map((run) => {

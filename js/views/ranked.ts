@@ -1,15 +1,16 @@
 /** One row of the ranking. */
 
 import { computed, type ReadonlySignal, type Signal } from "@preact/signals-core";
-import { button, el, react, setAttributes } from "../draw/dom";
+import { button, el, live, react, setAttributes } from "../draw/dom";
 import { markPicture } from "../draw/marks";
-import { signed, unsigned } from "../draw/number";
+import { unsigned } from "../draw/number";
 import type { Diagnosis } from "../state/diagnoses";
 import { isVerified } from "../state/focus";
 import type { RankingRow } from "../state/ranking";
+import { valueCell } from "./columns";
 import { KIND_MARKS } from "./kinds";
 import type { View } from "./view";
-import { counted } from "./words";
+import { counted, valueWords } from "./words";
 
 export interface RowParts {
   name: string;
@@ -31,8 +32,8 @@ export function createRow(view: View, parts: RowParts): HTMLElement {
     nodeCell(view, row),
     cell("rank", ({ rank }) => (rank === null ? "" : `${rank}`)),
     changeCell(view, row),
-    cell("estimate", ({ estimate, isSigned }) => valueWords(estimate, isSigned)),
-    cell("exact", ({ exact }) => (exact === null ? "" : valueWords(exact))),
+    cell("estimate", ({ estimate, isSigned }) => rowValue(estimate, isSigned)),
+    cell("exact", ({ exact }) => (exact === null ? "" : rowValue(exact))),
     cell("miss", ({ miss }) => (miss === null ? "" : unsigned(miss))),
     whyCell(view, row, parts),
   );
@@ -58,7 +59,7 @@ function nodeCell({ theme, signal }: View, row: Row): HTMLElement {
     cell.replaceChildren(
       markPicture(KIND_MARKS[node.kind], theme.value.dark),
       name,
-      ...(label === "" ? [] : [el("span", { class: "pw-quiet" }, ` ${label}`)]),
+      ...(label === "" ? [] : [el("span", "pw-quiet", ` ${label}`)]),
     );
   });
   return cell;
@@ -70,16 +71,13 @@ function textCell(
   kind: string,
   text: (row: RankingRow) => string,
 ): HTMLElement {
-  const cell = el("td", { class: `pw-value pw-ranking-${kind}` });
-  react(signal, () => {
-    cell.textContent = row.value ? text(row.value) : "";
-  });
-  return cell;
+  const words = () => (row.value ? text(row.value) : "");
+  return live(signal, words, valueCell(`pw-ranking-${kind}`));
 }
 
 /** Loud only where it is the node's own: others move because it has. */
 function changeCell({ signal }: View, row: Row): HTMLElement {
-  const cell = el("td", { class: "pw-value pw-ranking-change" });
+  const cell = valueCell("pw-ranking-change");
   react(signal, () => {
     const now = row.value;
     const { change = null, rank = null, knownRank = null } = now ?? {};
@@ -100,18 +98,18 @@ function changeText(change: number | null): string {
 
 function whyCell(view: View, row: Row, { name, isCursor, asked }: RowParts) {
   const { store, signal } = view;
-  const cell = el("td", { class: "pw-ranking-why" });
+  const cell = el("td", "pw-ranking-why");
   const ask = () => {
     asked.value = asked.peek() === name ? null : name;
-    if (asked.peek() !== null) store.diagnoses.ask(name);
+    if (asked.peek() !== null) store.diagnoses.want(name, true);
   };
-  const press = button("why?", ask, signal);
-  press.classList.add("pw-plain", "pw-why");
+  const press = button("why?", ask, signal, { class: "pw-plain pw-why" });
   cell.append(press);
   react(signal, () => {
-    const text = whyText(store.diagnoses.known.value.get(name));
+    const text = whyText(store.diagnoses.entries.value.get(name));
     const { miss = null } = row.value ?? {};
-    press.hidden = miss === null || miss === 0;
+    // A saved page cannot be asked.
+    press.hidden = miss === null || miss === 0 || store.isSaved;
     press.textContent = text;
     setAttributes(press, {
       // Thousands of stops on the way of the Tab key would be a trap.
@@ -134,14 +132,15 @@ function whyText(diagnosis: Diagnosis | undefined): string {
     case "failed":
       return "no answer";
     case "ready": {
-      const found = diagnosis.causes.filter(({ isConsistent }) => isConsistent);
-      const all = counted(diagnosis.causes.length, "cause");
+      const { causes } = diagnosis.answer;
+      const found = causes.filter(({ consistent }) => consistent);
+      const all = counted(causes.length, "cause");
       return found.map(({ name }) => name).join(", ") || `none of ${all}`;
     }
   }
 }
 
-function valueWords(value: number | null, isSigned = true): string {
+function rowValue(value: number | null, isSigned = true): string {
   if (value === null) return "none";
-  return Number.isNaN(value) ? "no value" : isSigned ? signed(value) : unsigned(value);
+  return isSigned || Number.isNaN(value) ? valueWords(value) : unsigned(value);
 }

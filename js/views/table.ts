@@ -6,15 +6,16 @@ import {
   type ReadonlySignal,
   type Signal,
 } from "@preact/signals-core";
-import { el, keyed, react, setAttributes } from "../draw/dom";
+import { el, isPlain, keyed, listen, react, setAttributes } from "../draw/dom";
 import { clamp } from "../draw/geometry";
 import { type RowWindow, rowWindow, scrollFor, type Viewport } from "../draw/rows";
+import { onAbort } from "../host/life";
 import { formatNode, type Node } from "../state/node";
 import { nodePlace } from "../state/place";
 import type { RankingRow } from "../state/ranking";
-import { type PickMode, pick } from "../state/selection";
 import { isAdding, keepAddingClick } from "./drag";
-import { createRow } from "./ranking_row";
+import { pickNode } from "./link";
+import { createRow } from "./ranked";
 import { ROOM_FOR_TWO, type View } from "./view";
 
 export interface RowsState {
@@ -56,7 +57,7 @@ export function createRows(
     "aria-multiselectable": "true",
     "aria-label": LABEL,
   });
-  const box = el("div", { class: "pw-ranking-box" }, table);
+  const box = el("div", "pw-ranking-box", table);
   const port = computed(() => viewport(view, state));
   const cursor = makeCursor(state);
   drawRows(view, state, table, cursor, port);
@@ -115,7 +116,7 @@ function drawRows(
       );
       row.id = `${id}-${name}`;
       drawn.set(name, row);
-      life.addEventListener("abort", () => drawn.delete(name), { once: true });
+      onAbort(life, () => drawn.delete(name));
       return row;
     },
     signal,
@@ -146,7 +147,7 @@ function drawRows(
 
 /** Stands for rows that are not drawn. */
 function spacer(): { element: HTMLElement; rows: (count: number) => void } {
-  const cell = el("td", { class: "pw-spacer" });
+  const cell = el("td", "pw-spacer");
   const element = el("tbody", { "aria-hidden": "true" }, el("tr", {}, cell));
   return {
     element,
@@ -173,7 +174,7 @@ function followScroll({ signal }: View, { top }: RowsState, box: HTMLElement): v
   // A box that was folded away may come back scrolled elsewhere, without a word.
   const observer = new ResizeObserver(onScroll);
   observer.observe(box);
-  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+  onAbort(signal, () => observer.disconnect());
   react(signal, () => {
     if (box.scrollTop !== top.value) box.scrollTop = top.value;
   });
@@ -195,8 +196,7 @@ function keyListener(
   };
   return (event) => {
     // A button in a row has keys of its own.
-    if (event.target !== table || event.ctrlKey || event.metaKey || event.altKey)
-      return;
+    if (event.target !== table || !isPlain(event)) return;
     const last = state.rows.peek().length - 1;
     const step = STEPS.get(event.key);
     const name = state.rows.peek()[cursor.index.peek()]?.name;
@@ -234,11 +234,17 @@ function listenToPointer(
     cursorName.value = name;
     pickNode(view, name, isAdding(event) ? "toggle" : "only");
   };
-  table.addEventListener("pointerover", over, { signal });
-  table.addEventListener("pointerleave", () => hover(view, null), { signal });
-  table.addEventListener("blur", () => hover(view, null), { signal });
-  table.addEventListener("click", onClick, { signal });
-  table.addEventListener("mousedown", keepAddingClick, { signal });
+  listen(
+    table,
+    {
+      pointerover: over,
+      pointerleave: () => hover(view, null),
+      blur: () => hover(view, null),
+      click: onClick,
+      mousedown: keepAddingClick,
+    },
+    signal,
+  );
 }
 
 function nameUnder({ target }: Event): string | null {
@@ -256,8 +262,4 @@ function hover({ store, ui }: View, node: Node | null): void {
   const now = ui.hover.peek()?.node;
   if (node && now && formatNode(now) === formatNode(node)) return;
   ui.hover.value = node && study ? nodePlace(node, study) : null;
-}
-
-function pickNode({ store }: View, name: string, mode: PickMode): void {
-  store.set("selection", pick(store.selection.peek(), name, mode));
 }

@@ -2,9 +2,9 @@
 
 import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { type Axes, rowMargin } from "../draw/axes";
-import { react, setAttributes } from "../draw/dom";
+import { react } from "../draw/dom";
 import { layoutFacets } from "../draw/geometry";
-import { createPlot, type Plot } from "../draw/plot";
+import type { Plot } from "../draw/plot";
 import type { Asked } from "../state/asked";
 import { type EffectCells, largest } from "../state/figure";
 import { headLabel, namedHead } from "../state/names";
@@ -17,6 +17,7 @@ import {
   rowKey,
 } from "../state/rows";
 import type { Study } from "../state/study";
+import { drawEffects, heatmap } from "./effects";
 import { positionAxis } from "./facet";
 import { listenToNodes, pickedAmong } from "./picking";
 import { scrollTogether } from "./scroll";
@@ -78,13 +79,7 @@ export function stripTitle({ store }: View, node: Node | undefined): string {
 
 export function stripPlot(view: View, strip: Strip): HTMLElement {
   const { signal } = view;
-  const plot = createPlot();
-  setAttributes(plot.canvas, {
-    class: "pw-row-grid",
-    tabindex: 0,
-    role: "application",
-    "aria-roledescription": "heatmap",
-  });
+  const plot = heatmap("pw-row-grid");
   const nodeAt = (row: number, column: number) =>
     rowCell(strip.nodes.peek(), row, column);
   const indexOf = (node: Node) => {
@@ -117,34 +112,19 @@ function drawStrip(
   view: View,
   { nodes, cells, scale }: Strip,
   picked: readonly number[],
-  { canvas, draw }: Plot,
+  plot: Plot,
 ): void {
-  const { store, ui, theme } = view;
+  const { store, ui } = view;
   const study = store.study.value;
   const matrix = cells.value;
   if (!study || !matrix || ui.width.value === 0) return;
-  const { palette } = theme.value;
-  const { shown } = store.figure.value;
-  const axes = stripAxes(view, study, nodes.value, matrix);
-  const isDrawn = draw(
-    {
-      matrix,
-      colours: shown === "miss" ? palette.miss : palette.diverging,
-      scale: scale.value,
-      cellWidth: axes.cellWidth,
-      cellHeight: axes.cellHeight,
-      theme: theme.value,
-      unknown: matrix.unknown,
-      verified: matrix.verified,
-      picked,
-    },
-    axes,
-  );
-  setAttributes(canvas, {
-    "data-rows": matrix.rows,
-    "data-cols": matrix.columns,
-    "data-drawn": isDrawn && shown,
-    "aria-label": `${stripTitle(view, nodes.value[0])}, ${shown}. Arrow keys move, Enter picks.`,
+  const what = `${stripTitle(view, nodes.value[0])}, ${store.shown.value}`;
+  drawEffects(view, plot, {
+    cells: matrix,
+    scale: scale.value,
+    picked,
+    axes: stripAxes(view, study, nodes.value, matrix),
+    label: `${what}. Arrow keys move, Enter picks.`,
   });
 }
 
