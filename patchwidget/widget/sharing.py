@@ -115,7 +115,8 @@ class Sharing(traitlets.HasTraits):
         data = found[0] if isinstance(found, tuple) else found
         if data is not None:
             values = self.trait_values()
-            picture = thumbnail(values["grids"], values["verified"], values["shown"])
+            of_study = (values[name] for name in ("grids", "verified", "shown", "mine"))
+            picture = thumbnail(*of_study)
             data["text/plain"] = repr(self)
             data["image/png"] = b64encode(picture).decode()
         return found
