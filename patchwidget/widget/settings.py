@@ -17,7 +17,7 @@ from patchwidget.widget import messages
 from patchwidget.widget.page import Page
 from patchwidget.widget.side import Side
 
-KERNEL_OWNED = ("study", "grids", "mine", "verified", "report", "job")
+KERNEL_OWNED = ("study", "grids", "mine", "verified", "report", "question", "job")
 _REFUSED = (TypeError, ValueError, IndexError)
 
 

@@ -26,7 +26,8 @@ SNAPSHOT_HEIGHT_PX = 900
 _MISSING = (
     "All views work on what was known then. There is no kernel behind this page: nodes "
     "that were not run stay so, and other methods, the other direction, verifying, "
-    "neurons, the reasons for a miss and CircuitsVis need the notebook."
+    "checking what is picked, neurons, the reasons for a miss and CircuitsVis need the "
+    "notebook."
 )
 
 

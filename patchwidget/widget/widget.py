@@ -22,6 +22,7 @@ from patchwidget.saving import SavedStudy
 from patchwidget.study import PatchStudy
 from patchwidget.widget import messages
 from patchwidget.widget.answers import ANSWERS, Answer, Request
+from patchwidget.widget.asking import Asking
 from patchwidget.widget.board import Board
 from patchwidget.widget.bundle import bundled
 from patchwidget.widget.comparing import Comparing
@@ -34,7 +35,6 @@ from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn, in_turn
 from patchwidget.widget.verifying import named, verification
 
-_OF_JOBS = (messages.JOB_CANCEL, messages.JOB_RETRY)
 PROGRESS_EVERY_S = 0.1
 
 
@@ -42,7 +42,7 @@ def _nothing() -> None:
     """Undo a subscription that there is not."""
 
 
-class PatchWidget(Comparing, Sharing, Settings):
+class PatchWidget(Asking, Comparing, Sharing, Settings):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:
@@ -69,9 +69,9 @@ class PatchWidget(Comparing, Sharing, Settings):
             `"neurons"`, `"scatter"`, `"ranking"`, `"picks"` and `"attention"`; at first
             `"row"` and `"neurons"`, whose estimates are made when they are opened.
         wide: whether it takes all the width of the page.
-        mine: what you gave to `compare`, by kind.
         verified: what is known exactly, by node name.
         report: by kind, how the method agrees with what is verified, and the bound.
+        mine, question: what you gave to `compare`, and to `ask` with what was said of it.
         job: what is being computed.
 
     Raises:
@@ -360,7 +360,7 @@ class PatchWidget(Comparing, Sharing, Settings):
         problem = messages.request_problem(content)
         if problem is not None:
             self._report_once(problem)
-        elif content["kind"] in _OF_JOBS:
+        elif content["kind"] in messages.OF_JOBS:
             self._on_job_message(content)
         else:
             self._jobs.errand(self._answering(content))
@@ -376,8 +376,8 @@ class PatchWidget(Comparing, Sharing, Settings):
             return
         asked = Request(content, self._board, list(self.selection))
         try:
-            if content["kind"] == messages.VERIFY_START:
-                answer: Answer = self._start_verification(asked)
+            if content["kind"] in messages.STARTING:
+                answer: Answer = self._start(asked)
             else:
                 found = ANSWERS[content["kind"]](asked)
                 answer = (yield from found) if isinstance(found, Generator) else found
@@ -386,11 +386,15 @@ class PatchWidget(Comparing, Sharing, Settings):
         else:
             self.send(messages.reply(content, answer[0]), answer[1])
 
-    def _start_verification(self, asked: Request) -> Answer:
+    def _start(self, asked: Request) -> Answer:
+        """Begin what a page asks for; what it finds comes as traits."""
         if self._side_wanted() is not self._side:
             raise RuntimeError(
                 f"the maps of {self.direction} are not there yet: ask when they are"
             )
-        self._verifying = verification(asked)
-        self._pursue()
+        is_verify = asked.body["kind"] == messages.VERIFY_START
+        turns = (verification if is_verify else self._judgement)(asked)
+        if turns:
+            self._verifying = turns
+            self._pursue()
         return {}, []

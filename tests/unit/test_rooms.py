@@ -35,6 +35,7 @@ ROOMS = (
     "generality",
     "saving",
     "study",
+    "questions",
     "patching",
     "widget",
     "demo",
