@@ -2,6 +2,7 @@
 
 import { button, el, quiet, react } from "../draw/dom";
 import { signed, unsigned } from "../draw/number";
+import { mineAt } from "../state/mine";
 import { namedHead, nodeNickname } from "../state/names";
 import { parseNeuron } from "../state/neurons";
 import { formatNode, isHeadKind, type Node, nodeCell, parseNode } from "../state/node";
@@ -31,6 +32,7 @@ export const readoutView: MakeView = (view) => {
   const line = el("div", "pw-readout", live, tools, refusal);
   react(signal, () => {
     line.classList.toggle("pw-narrow", ui.width.value < NARROW_PX);
+    line.classList.toggle("pw-with-own", store.mine.value.size > 0);
   });
   react(signal, () => {
     const node = ui.hover.value?.node ?? null;
@@ -84,6 +86,7 @@ function nodeFacts(view: View, name: string, isPick: boolean): HTMLElement[] {
     el("div", "pw-readout-node", ...nodeWords(view, name, isPick)),
     el("div", {}, estimateFact(view, node, result)),
     el("div", {}, ...exactFacts(view, node, result)),
+    ...ownFacts(view, node, result),
   ];
 }
 
@@ -150,6 +153,25 @@ function exactFacts(
   return [
     fact("exact", signed(result.exact) + spread),
     ...(miss === null ? [] : [fact("miss", unsigned(miss))]),
+  ];
+}
+
+function ownFacts(
+  { store }: View,
+  node: Node | null,
+  result: Verified | undefined,
+): HTMLElement[] {
+  const own =
+    node && mineAt(store.mine.value, store.grids.value.get(node.kind), node, result);
+  if (!own) return [];
+  const best = result ? "exact" : "estimate";
+  return [
+    el(
+      "div",
+      {},
+      fact("mine", valueWords(own.value)),
+      fact(`minus ${best}`, valueWords(own.miss)),
+    ),
   ];
 }
 
