@@ -19,6 +19,8 @@ const SAVED_HINT = "A saved page: a click shows what was computed, and runs noth
 
 /** Narrower widgets get a line more, so that nothing below ever jumps. */
 const NARROW_PX = 820;
+/** Wider ones have a line for estimate, exact effect and one's own value. */
+const ROOM_FOR_THREE_PX = 1200;
 
 export const readoutView: MakeView = (view) => {
   const { store, ui, signal } = view;
@@ -32,7 +34,8 @@ export const readoutView: MakeView = (view) => {
   const line = el("div", "pw-readout", live, tools, refusal);
   react(signal, () => {
     line.classList.toggle("pw-narrow", ui.width.value < NARROW_PX);
-    line.classList.toggle("pw-with-own", store.mine.value.size > 0);
+    const isFull = store.mine.value.size > 0 && ui.width.value < ROOM_FOR_THREE_PX;
+    line.classList.toggle("pw-with-own", isFull);
   });
   react(signal, () => {
     const node = ui.hover.value?.node ?? null;
@@ -164,13 +167,13 @@ function ownFacts(
   const own =
     node && mineAt(store.mine.value, store.grids.value.get(node.kind), node, result);
   if (!own) return [];
-  const best = result ? "exact" : "estimate";
+  const best = result ? "exact" : "the estimate";
   return [
     el(
       "div",
       {},
       fact("mine", valueWords(own.value)),
-      fact(`minus ${best}`, valueWords(own.miss)),
+      fact("my miss", `${valueWords(own.miss)} from ${best}`),
     ),
   ];
 }

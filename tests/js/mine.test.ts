@@ -68,10 +68,10 @@ test("the line of a node has all three, and says what the miss is from", () => {
   open({ selection: ["L4H0.z"] });
   const line = () => place.querySelector(".pw-readout-live")?.textContent;
   expect(line()).toMatch(
-    /estimate \+0\.\d+.*exact \+0\.271.*mine \+0\.\d+.*minus exact/,
+    /estimate \+0\.\d+.*exact \+0\.271.*mine \+0\.\d+my miss [+−]0\.\d+ from exact/,
   );
   host.receive("selection", ["L1H1.z"]);
-  expect(line()).toContain("minus estimate");
+  expect(line()).toContain("from the estimate");
   host.receive("selection", ["L4.resid_pre@14"]);
   expect(line()).toContain("mine no value");
   host.receive("selection", ["L4H0.q"]);
