@@ -1,7 +1,7 @@
 /** Somebody's own values, beside the kernel's: what was given to `widget.compare`. */
 
-import { type Kind, type Node, nodeCell } from "./node";
-import type { Grid, Verified } from "./results";
+import type { Kind, Node } from "./node";
+import { type Grid, type Verified, valueAt } from "./results";
 import type { Shown } from "./settings";
 import { floats, list, record, whole } from "./shape";
 
@@ -32,12 +32,9 @@ export function mineAt(
   node: Node,
   result: Verified | undefined,
 ): { value: number; miss: number } | null {
-  const cell = nodeCell(node);
-  if (!grid || !cell || cell.row >= grid.rows || cell.column >= grid.columns)
-    return null;
-  const at = cell.row * grid.columns + cell.column;
-  const value = mine.get(node.kind)?.[at];
-  if (value === undefined) return null;
-  const best = result?.exact ?? grid.values[at] ?? Number.NaN;
+  const own = mine.get(node.kind);
+  const value = own ? valueAt(grid, node, own) : null;
+  if (!grid || value === null) return null;
+  const best = result?.exact ?? valueAt(grid, node) ?? Number.NaN;
   return { value, miss: ownMiss(value, best, grid.isSigned) };
 }

@@ -7,6 +7,8 @@ import type { Question } from "../state/question";
 import type { MakeView, View } from "./view";
 import { counted } from "./words";
 
+const SAVED = "A saved page: to check picks, or to see the answer, open the notebook.";
+
 export const questionView: MakeView = (view) => {
   const { store, signal } = view;
   const section = el("section", { class: "pw-question", "aria-label": "Question" });
@@ -37,21 +39,26 @@ function body(view: View, question: Question | null): HTMLElement {
     }
   }
 
-  const count = quiet("");
+  const state = quiet("");
   const refused = el("div", { class: "pw-error", role: "alert" });
   react(signal, () => {
-    count.textContent = `${counted(store.selection.value.length, "node")} picked`;
+    const picked = `${counted(store.selection.value.length, "node")} picked`;
+    state.textContent = store.isSaved ? SAVED : picked;
     refused.textContent = failure.value;
     refused.hidden = failure.value === "";
   });
   const check = button("check", () => void ask("questionCheck"), signal);
-  const help = [...hints(question), solution(view, () => void ask("questionSolve"))];
+  check.hidden = store.isSaved;
+  const help = hints(question);
+  if (!store.isSaved || question?.solution != null) {
+    help.push(solution(view, () => void ask("questionSolve")));
+  }
   unfoldInTurn(help, signal);
   return el(
     "div",
-    { class: "pw-asked" },
-    el("div", { class: "pw-question-prompt" }, question?.prompt ?? ""),
-    el("div", { class: "pw-question-line" }, check, count),
+    "pw-asked",
+    el("div", "pw-question-prompt", question?.prompt ?? ""),
+    el("div", "pw-question-line", check, state),
     reply(view),
     refused,
     ...help,

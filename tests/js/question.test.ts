@@ -58,6 +58,7 @@ function unfold(at: number, isOpen = true): void {
   part.dispatchEvent(new Event("toggle"));
 }
 
+const check = () => place.querySelector<HTMLElement>(".pw-question-line .pw-button");
 const text = (selector: string) => place.querySelector(selector)?.textContent;
 
 test("is above the maps, as text, and there only when something is asked", () => {
@@ -86,9 +87,9 @@ test("a question without hints has its answer to unfold", () => {
   expect(shown()).toEqual(["answer"]);
 });
 
-test("checking asks the kernel, and shows what it says", async () => {
+test("checking asks the kernel, and shows what it says", () => {
   const host = open();
-  place.querySelector<HTMLElement>(".pw-question-line .pw-button")?.click();
+  check()?.click();
   expect(host.sent.at(-1)).toMatchObject({ kind: "question.check", about: 1 });
   expect(text(".pw-reply")).toBe("");
   const picks = ["L4H0.q", "L3H1.z"];
@@ -141,14 +142,34 @@ test("two outputs show the same", () => {
   ]);
 });
 
-test("a saved page has prompt and hints, and says that checking takes a kernel", async () => {
+test("a saved page has prompt and hints, and says that checking takes the notebook", () => {
   openOn(exportedHost({ traits: { ...TRAITS }, answers: {} }));
   unfold(0);
   unfold(1);
   expect(parts()[1]?.textContent).toContain("Verify the top 10 first.");
-  place.querySelector<HTMLElement>(".pw-question-line .pw-button")?.click();
+  expect(shown()).toEqual(["hint 1 of 2", "hint 2 of 2"]);
+  expect(check()?.hidden).toBe(true);
+  expect(text(".pw-question-line")).toContain("open the notebook");
+  expect(text(".pw-reply")).toContain("✗ Not yet. L3H1.z");
+});
+
+test("an answer that was unfolded before stays in the saved page", () => {
+  const question = { ...QUESTION, hints: [], solution: "L4H0.z (+0.271)." };
+  openOn(exportedHost({ traits: { ...TRAITS, question }, answers: {} }));
+  expect(shown()).toEqual(["answer"]);
+  expect(parts()[0]?.textContent).toContain("L4H0.z (+0.271).");
+});
+
+test("what the kernel refuses is said", async () => {
+  const host = open();
+  check()?.click();
+  const { id } = host.sent.at(-1) ?? {};
+  const error = { type: "ValueError", message: "<b> is not asked any more" };
+  host.deliver({ kind: "reply", id, ok: false, error, payload: null });
   await settle();
-  expect(text(".pw-question .pw-error")).toContain("no kernel");
+  expect(text(".pw-question .pw-error")).toBe("<b> is not asked any more");
+  check()?.click();
+  expect(place.querySelector<HTMLElement>(".pw-question .pw-error")?.hidden).toBe(true);
 });
 
 test("a question that cannot be read hides nothing else", () => {
