@@ -1,8 +1,8 @@
 """The widget: shows a study, and answers a pick on screen with the exact patch.
 
 - The study is the whole of the science; the widget only shows it.
-- Kernel-owned traits say what is studied and what is known: `study`, `grids`,
-  `verified`, `report`, `job`. The page reads them.
+- Kernel-owned traits say what is studied and what is known: `study`, `grids`, `mine`,
+  `verified`, `report`, `question`, `job`. The page reads them.
 - View-owned traits (`settings.Settings`) say what is looked at. The page writes them,
   Python may too: a pick on screen and a selection set in a cell are one event.
 """
