@@ -84,7 +84,9 @@ test("what cannot be read is said, and hides nothing else", () => {
   const good = Object(CASES.mine?.().mine).z;
   open({ mine: { resid_pre: { ...good, shape: [3, 3] }, z: good, "<b>": good } });
   expect([...store.mine.value.keys()]).toEqual(["z"]);
-  expect(place.textContent).toContain("mine.resid_pre: expected 9 values, got 40");
+  expect(place.textContent).toContain(
+    "mine.resid_pre.data: expected 9 values (Float32Array), got 40",
+  );
   host.receive("mine", TRAITS.mine);
   expect(store.mine.value.size).toBe(0);
 });
