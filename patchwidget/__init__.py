@@ -10,6 +10,7 @@ from patchwidget.grids import Grid
 from patchwidget.nodes import Head, Node
 from patchwidget.pairs import Pairs
 from patchwidget.paths import Reader, Writer
+from patchwidget.questions import Question, Top
 from patchwidget.study import PatchStudy
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "Pairs",
     "PatchStudy",
     "PatchWidget",
+    "Question",
     "Reader",
+    "Top",
     "Writer",
     "demo",
     "exercises",

@@ -6,7 +6,14 @@
  */
 
 /** Written by the kernel, only read here. */
-export type KernelTrait = "study" | "grids" | "verified" | "report" | "job";
+export type KernelTrait =
+  | "study"
+  | "grids"
+  | "mine"
+  | "verified"
+  | "report"
+  | "question"
+  | "job";
 
 /** Written here; a user's Python code may set them as well. */
 export type ViewTrait =

@@ -8,9 +8,13 @@ type Shown = Pick<
   "selection" | "shown" | "pair" | "method" | "kind" | "names" | "folds" | "wide"
 >;
 
-/** Only what differs from a new widget. `study` is the user's own variable. */
+/**
+ * Only what differs from a new widget. `study` is the user's own variable; so are tensors
+ * of the kinds in `mine`, whose names are not known here.
+ */
 export function toPython(
   study: Study,
+  mine: readonly string[],
   now: (name: keyof Shown) => Settings[keyof Shown],
 ): string {
   const usual: Shown = {
@@ -26,6 +30,10 @@ export function toPython(
   const given = (Object.keys(usual) as (keyof Shown)[]) // the keys of a literal
     .filter((name) => literal(now(name)) !== literal(usual[name]))
     .map((name) => `    ${name}=${literal(now(name))},`);
+  if (mine.length > 0) {
+    const tensors = mine.map((kind) => `"${kind}": my_${kind}`);
+    given.push(`    mine={${tensors.join(", ")}},  # tensors of your own`);
+  }
   const about = `# ${study.model}, ${study.metric.name}, ${study.direction}`;
   const call = ["PatchWidget(", "    study,", ...given, ")"];
   return [

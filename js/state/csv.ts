@@ -1,5 +1,6 @@
 /** What the heatmaps hold, as a table for other programs. */
 
+import { type Mine, mineAt } from "./mine";
 import { nodeNickname } from "./names";
 import { cellNode, formatNode, type Kind, type Node, parseNode } from "./node";
 import { type Grid, missOf, type Verified } from "./results";
@@ -25,6 +26,8 @@ const COLUMNS = [
   "exact_to",
   "exact_raw",
   "miss",
+  "mine",
+  "mine_miss",
 ] as const;
 
 type Column = (typeof COLUMNS)[number];
@@ -34,6 +37,7 @@ export interface Results {
   study: Study;
   grids: ReadonlyMap<Kind, Grid>;
   verified: ReadonlyMap<string, Verified>;
+  mine: Mine;
   names: Readonly<Record<string, string>>;
   /** The chosen one, by which nodes without a cell were estimated. */
   method: string;
@@ -55,6 +59,7 @@ function gridRows(results: Results, grid: Grid): Row[] {
     const layer = Math.floor(index / grid.columns);
     const node = cellNode(grid.kind, layer, index % grid.columns);
     const result = results.verified.get(formatNode(node));
+    const own = mineAt(results.mine, grid, node, result);
     return {
       ...nodeFields(results, node),
       method: grid.method,
@@ -62,6 +67,8 @@ function gridRows(results: Results, grid: Grid): Row[] {
       estimate_from: grid.spread?.from[index] ?? null,
       estimate_to: grid.spread?.to[index] ?? null,
       ...(result ? resultFields(result, grid.isSigned) : {}),
+      mine: own?.value ?? null,
+      mine_miss: own?.miss ?? null,
     };
   });
 }

@@ -1,5 +1,6 @@
 /** What the heatmaps show: one facet per kind, and one scale for each line of them. */
 
+import { isOwn, type Mine, ownMiss } from "./mine";
 import { isHeadKind, KINDS, type Kind, nodeCell, parseNode } from "./node";
 import { type Grid, missOf, type Verified } from "./results";
 import type { Shown } from "./settings";
@@ -49,6 +50,7 @@ export function makeFigure(
   verified: ReadonlyMap<string, Verified>,
   shown: Shown,
   before?: Figure,
+  mine: Mine = new Map(),
 ): Figure {
   const results = byKind(verified);
   const facets = new Map<Kind, Facet>();
@@ -60,8 +62,9 @@ export function makeFigure(
       ({ row, column }) => row < grid.rows && column < grid.columns,
     );
     const last = before?.facets.get(kind);
-    const source = { grid, cells, shown };
-    const facet = last && isMadeOf(last, source) ? last : makeFacet(grid, cells, shown);
+    const own = isOwn(shown) ? mine.get(kind) : undefined;
+    const source = { grid, cells, shown, own };
+    const facet = last && isMadeOf(last, source) ? last : makeFacet(source);
     SOURCES.set(facet, source);
     facets.set(kind, facet);
     const exact = cells.map(({ result }) => result.exact);
@@ -84,13 +87,15 @@ interface Source {
   grid: Grid;
   cells: readonly CellResult[];
   shown: Shown;
+  /** Somebody's own values, where those are shown. */
+  own: Float32Array | undefined;
 }
 
 const SOURCES = new WeakMap<Facet, Source>();
 
-function isMadeOf(facet: Facet, { grid, cells, shown }: Source): boolean {
+function isMadeOf(facet: Facet, { grid, cells, shown, own }: Source): boolean {
   const old = SOURCES.get(facet);
-  if (old?.grid !== grid || old.shown !== shown) return false;
+  if (old?.grid !== grid || old.shown !== shown || old.own !== own) return false;
   return (
     old.cells.length === cells.length &&
     cells.every(({ row, column, result }, index) => {
@@ -119,11 +124,19 @@ function byKind(verified: ReadonlyMap<string, Verified>): Map<Kind, CellResult[]
   return found;
 }
 
-function makeFacet(grid: Grid, results: readonly CellResult[], shown: Shown): Facet {
+function makeFacet({ grid, cells: results, shown, own }: Source): Facet {
   const { kind, rows, columns, values, method, isSigned } = grid;
-  const cells = blankCells(rows, columns, values, shown);
+  const isKnown = shown === "mine_miss" && own?.length === values.length;
+  const base = isKnown ? "known" : shown;
+  const cells = blankCells(rows, columns, values, base);
   for (const { row, column, result } of results) {
-    showResult(cells, row * columns + column, result, shown, isSigned);
+    showResult(cells, row * columns + column, result, base, isSigned);
+  }
+  if (own?.length === values.length) {
+    cells.unknown.fill(0);
+    cells.values = own.map((mine, index) =>
+      isKnown ? ownMiss(mine, cells.values[index] ?? Number.NaN, isSigned) : mine,
+    );
   }
   return { ...cells, kind, method, isSigned };
 }
@@ -155,7 +168,7 @@ export function showResult(
   isSigned: boolean,
 ): void {
   cells.verified[index] = 1;
-  if (shown === "estimate") return;
+  if (shown === "estimate" || isOwn(shown)) return;
   cells.unknown[index] = 0;
   cells.values[index] =
     shown === "miss" ? (missOf(result, isSigned) ?? Number.NaN) : result.exact;

@@ -119,15 +119,19 @@ export function estimateOf(
   result: Verified | undefined,
   grids: ReadonlyMap<Kind, Grid>,
 ): number | null {
-  return result?.estimate ?? estimateAt(grids, node);
+  return result?.estimate ?? (node && valueAt(grids.get(node.kind), node));
 }
 
-function estimateAt(grids: ReadonlyMap<Kind, Grid>, node: Node | null): number | null {
-  const grid = node && grids.get(node.kind);
-  const cell = node && nodeCell(node);
+/** A node's value, of a grid's own or of others that stand alike; null without a cell. */
+export function valueAt(
+  grid: Grid | undefined,
+  node: Node,
+  values: Float32Array | undefined = grid?.values,
+): number | null {
+  const cell = nodeCell(node);
   if (!grid || !cell || cell.row >= grid.rows || cell.column >= grid.columns)
     return null;
-  return grid.values[cell.row * grid.columns + cell.column] ?? null;
+  return values?.[cell.row * grid.columns + cell.column] ?? null;
 }
 
 export const readVerified = fields<Verified>({

@@ -11,8 +11,18 @@ import { sameSelection } from "./selection";
 import { flag, list, oneOf, record, text, whole } from "./shape";
 import { DIRECTIONS, type Direction } from "./study";
 
-/** `known`: exact effects where they are known, estimates elsewhere. */
-export const SHOWN = ["estimate", "exact", "known", "miss"] as const;
+/**
+ * `known`: exact effects where they are known, estimates elsewhere. `mine`: somebody's own
+ * values; `mine_miss`: how far they are from what is known.
+ */
+export const SHOWN = [
+  "estimate",
+  "exact",
+  "known",
+  "miss",
+  "mine",
+  "mine_miss",
+] as const;
 export type Shown = (typeof SHOWN)[number];
 
 /** The parts of the page that can be folded away. */

@@ -27,10 +27,12 @@ import { createDiagnoses, type DiagnosisStore } from "./diagnoses";
 import { type Figure, makeFigure } from "./figure";
 import { type FocusNode, focusNodes } from "./focus";
 import { createHistory, type History } from "./history";
+import { type Mine, readMine } from "./mine";
 import { type Complain, createMirrors, type Mirrors, readEntries } from "./mirror";
 import { createNeurons, type NeuronStore } from "./neurons";
 import { isKind, type Kind } from "./node";
-import { type KindReport, type Report, readKindReport } from "./report";
+import { type Question, readQuestion } from "./question";
+import { type Report, readKindReport } from "./report";
 import {
   type Grid,
   type Job,
@@ -42,6 +44,7 @@ import {
 } from "./results";
 import { createRows, type RowStore } from "./rows";
 import { createSettings, type SetSetting, type SettingSignals } from "./settings";
+import type { Reader } from "./shape";
 import { readStudy, type Study } from "./study";
 
 export interface Store extends SettingSignals {
@@ -49,6 +52,9 @@ export interface Store extends SettingSignals {
   readonly grids: ReadonlySignal<ReadonlyMap<Kind, Grid>>;
   readonly verified: ReadonlySignal<ReadonlyMap<string, Verified>>;
   readonly report: ReadonlySignal<Report>;
+  readonly mine: ReadonlySignal<Mine>;
+  /** Null where nothing is asked. */
+  readonly question: ReadonlySignal<Question | null>;
   /** The job's state, with the newest progress in it. */
   readonly job: ReadonlySignal<Job>;
   /** Why the kernel did not do what a job's button asked; null if it did. */
@@ -128,7 +134,8 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     job: computed(() => withProgress(kernel.job.value, progress.value)),
     figure: computed(() => {
       const [grids, verified] = [kernel.grids.value, kernel.verified.value];
-      figure = makeFigure(grids, verified, signals.shown.value, figure);
+      const [shown, mine] = [signals.shown.value, kernel.mine.value];
+      figure = makeFigure(grids, verified, shown, figure, mine);
       return figure;
     }),
     focus: computed(() =>
@@ -169,18 +176,27 @@ function followKernel({ follow }: Mirrors) {
     ),
     report: follow<Report>(
       "report",
-      (value, complain) => readReport(value, complain),
+      (value, complain) => ofKinds(value, "report", readKindReport, complain),
       new Map(),
     ),
+    mine: follow<Mine>(
+      "mine",
+      (value, complain) => ofKinds(value, "mine", readMine, complain),
+      new Map(),
+    ),
+    question: follow<Question | null>("question", readQuestion, null),
     job: follow("job", readJob, NO_JOB),
   };
 }
 
-function readReport(value: unknown, complain: Complain): Report {
-  const entries = readEntries(value, "report", readKindReport, complain);
-  return new Map(
-    [...entries].filter((entry): entry is [Kind, KindReport] => isKind(entry[0])),
-  );
+function ofKinds<T>(
+  value: unknown,
+  where: string,
+  read: Reader<T>,
+  complain: Complain,
+): Map<Kind, T> {
+  const entries = readEntries(value, where, read, complain);
+  return new Map([...entries].filter((entry): entry is [Kind, T] => isKind(entry[0])));
 }
 
 function byKind(grids: ReadonlyMap<string, Grid>): Map<Kind, Grid> {

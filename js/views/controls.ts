@@ -1,6 +1,7 @@
 /** What the heatmaps show, how it was estimated, and how to read their marks. */
 
-import { el, react } from "../draw/dom";
+import { el, keyed, react } from "../draw/dom";
+import { isOwn } from "../state/mine";
 import { KINDS } from "../state/node";
 import { SHOWN, type Shown } from "../state/settings";
 import type { Method } from "../state/study";
@@ -15,6 +16,11 @@ const SHOWN_WORDS: Record<Shown, readonly [label: string, title: string]> = {
     "The exact effect where a patch was run, the estimate elsewhere",
   ],
   miss: ["miss", "|exact − estimate|, where a patch was run"],
+  mine: ["mine", "What was given to widget.compare"],
+  mine_miss: [
+    "my miss",
+    "Mine minus the exact effect where a patch was run, minus the estimate elsewhere",
+  ],
 };
 
 export const controlsView: MakeView = (view) =>
@@ -46,14 +52,28 @@ function methodOption({ name, label, kinds }: Method, shown: readonly string[]) 
   return [name, text, isPart ? `gives ${kinds.join(", ")}` : ""] as const;
 }
 
+/** One's own values can be chosen once there are any. */
 function shownSwitch({ store, signal }: View): HTMLElement {
-  return segments(
-    { label: "Values shown in the heatmaps", name: "shown" },
-    SHOWN.map((shown) => [shown, ...SHOWN_WORDS[shown]] as const),
-    () => store.shown.value,
-    (shown) => store.set("shown", shown),
+  const place = el("div");
+  const switches = keyed<"all" | "usual">(
+    place,
+    (key, life) =>
+      segments(
+        { label: "Values shown in the heatmaps", name: "shown" },
+        SHOWN.filter((shown) => key === "all" || !isOwn(shown)).map(
+          (shown) => [shown, ...SHOWN_WORDS[shown]] as const,
+        ),
+        () => store.shown.value,
+        (shown) => store.set("shown", shown),
+        life,
+      ),
     signal,
   );
+  react(signal, () => {
+    const hasOwn = store.mine.value.size > 0 || isOwn(store.shown.value);
+    switches([hasOwn ? "all" : "usual"]);
+  });
+  return place;
 }
 
 function legend({ store, signal }: View): HTMLElement {
@@ -65,10 +85,12 @@ function legend({ store, signal }: View): HTMLElement {
       values.some((value, index) => Number.isNaN(value) && !unknown[index]),
     );
     const isBlank = (shown === "exact" || shown === "miss") && cells.length > 0;
+    const isLeftOut = isOwn(shown) && cells.some(({ unknown }) => unknown.includes(1));
     entries.replaceChildren(
       entry("verified", "verified"),
       entry("picked", "picked"),
       ...(isBlank ? [entry("blank", "not run yet")] : []),
+      ...(isLeftOut ? [entry("blank", "not given")] : []),
       ...(isMissing ? [entry("missing", "no value")] : []),
     );
   });

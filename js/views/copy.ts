@@ -89,6 +89,7 @@ function csvParcel({ store }: View, study: Study): Parcel {
     study,
     grids,
     verified,
+    mine: store.mine.peek(),
     names: store.names.peek(),
     method: store.method.peek(),
   });
@@ -96,7 +97,8 @@ function csvParcel({ store }: View, study: Study): Parcel {
 }
 
 function codeParcel({ store }: View, study: Study): Parcel {
-  const code = toPython(study, (name) => store[name].peek());
+  const mine = [...store.mine.peek().keys()];
+  const code = toPython(study, mine, (name) => store[name].peek());
   return textParcel(code, "py");
 }
 

@@ -145,7 +145,8 @@ function describe(facet: Facet, shown: Shown, method: string): string {
   const source = `Estimates by ${method}${isSigned ? "" : ", sizes only"}.`;
   const keys = "Arrow keys move, with Shift they draw a rectangle, Enter picks.";
   const more = isHeadKind(kind) ? " F2 names the head, R shows its positions." : "";
-  return `${KIND_TITLES[kind]}, ${shown}: ${size}. ${source} ${keys}${more}`;
+  const values = shown === "mine_miss" ? "mine minus exact or estimate" : shown;
+  return `${KIND_TITLES[kind]}, ${values}: ${size}. ${source} ${keys}${more}`;
 }
 
 function indexIn(node: Node, facet: Facet | undefined): number | null {

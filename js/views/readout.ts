@@ -2,6 +2,7 @@
 
 import { button, el, quiet, react } from "../draw/dom";
 import { signed, unsigned } from "../draw/number";
+import { mineAt } from "../state/mine";
 import { namedHead, nodeNickname } from "../state/names";
 import { parseNeuron } from "../state/neurons";
 import { formatNode, isHeadKind, type Node, nodeCell, parseNode } from "../state/node";
@@ -18,6 +19,8 @@ const SAVED_HINT = "A saved page: a click shows what was computed, and runs noth
 
 /** Narrower widgets get a line more, so that nothing below ever jumps. */
 const NARROW_PX = 820;
+/** Wider ones have a line for estimate, exact effect and one's own value. */
+const ROOM_FOR_THREE_PX = 1200;
 
 export const readoutView: MakeView = (view) => {
   const { store, ui, signal } = view;
@@ -31,6 +34,8 @@ export const readoutView: MakeView = (view) => {
   const line = el("div", "pw-readout", live, tools, refusal);
   react(signal, () => {
     line.classList.toggle("pw-narrow", ui.width.value < NARROW_PX);
+    const isFull = store.mine.value.size > 0 && ui.width.value < ROOM_FOR_THREE_PX;
+    line.classList.toggle("pw-with-own", isFull);
   });
   react(signal, () => {
     const node = ui.hover.value?.node ?? null;
@@ -84,6 +89,7 @@ function nodeFacts(view: View, name: string, isPick: boolean): HTMLElement[] {
     el("div", "pw-readout-node", ...nodeWords(view, name, isPick)),
     el("div", {}, estimateFact(view, node, result)),
     el("div", {}, ...exactFacts(view, node, result)),
+    ...ownFacts(view, node, result),
   ];
 }
 
@@ -150,6 +156,25 @@ function exactFacts(
   return [
     fact("exact", signed(result.exact) + spread),
     ...(miss === null ? [] : [fact("miss", unsigned(miss))]),
+  ];
+}
+
+function ownFacts(
+  { store }: View,
+  node: Node | null,
+  result: Verified | undefined,
+): HTMLElement[] {
+  const own =
+    node && mineAt(store.mine.value, store.grids.value.get(node.kind), node, result);
+  if (!own) return [];
+  const best = result ? "exact" : "the estimate";
+  return [
+    el(
+      "div",
+      {},
+      fact("mine", valueWords(own.value)),
+      fact("my miss", `${valueWords(own.miss)} from ${best}`),
+    ),
   ];
 }
 

@@ -5,8 +5,15 @@ import { colourBar } from "../draw/colourbar";
 import { el, react } from "../draw/dom";
 import { type Line, lineOf } from "../state/figure";
 import { nodeCell } from "../state/node";
+import type { Shown } from "../state/settings";
 import type { View } from "./view";
 import { counted, effectWords } from "./words";
+
+/** What differences are shown, where it is no effect. */
+const MISSES: Partial<Record<Shown, string>> = {
+  miss: "size of the miss",
+  mine_miss: "mine − exact where known, mine − estimate elsewhere",
+};
 
 export function lineScale(view: View, line: Line): HTMLElement {
   const { store, theme, signal } = view;
@@ -40,7 +47,7 @@ function meaning({ store }: View, line: Line): string {
   if (!study) return "";
   const { length } = study.pairs;
   return [
-    shown === "miss" ? "size of the miss" : effectWords(study),
+    MISSES[shown] ?? effectWords(study),
     length > 1 ? `mean of ${counted(length, "pair")}` : "",
     scales[line] === 0 ? "every value is 0" : "",
   ]

@@ -16,6 +16,7 @@ import { jobView } from "./job";
 import { neuronsView } from "./neurons";
 import { picksView } from "./picks";
 import { promptView } from "./prompt";
+import { questionView } from "./question";
 import { rankingView } from "./ranking";
 import { readoutView } from "./readout";
 import { rowView } from "./row";
@@ -27,6 +28,7 @@ import { type MakeView, ROOM_FOR_TWO, type View } from "./view";
 const VIEWS: readonly MakeView[] = [
   headerView,
   foldable("prompt", "Prompts", promptView),
+  questionView,
   controlsView,
   readoutView,
   jobView,

@@ -28,7 +28,7 @@ _MOST_NEURONS = 1000
 
 
 @dataclass(frozen=True)
-class Question:
+class Request:
     """A request, and what it is asked of.
 
     Attributes:
@@ -70,7 +70,7 @@ class Question:
         return value
 
 
-def attention(asked: Question) -> Answer:
+def attention(asked: Request) -> Answer:
     """Patterns of heads as lower triangles, and the norms of what they read."""
     found = asked.board.side.study.attention(asked.nodes())
     return patterns_of(found, asked.whole("pair"))
@@ -105,14 +105,14 @@ def triangles(patterns: Tensor) -> bytes:
     return data
 
 
-def circuitsvis(asked: Question) -> Answer:
+def circuitsvis(asked: Request) -> Answer:
     """A page of its own that shows heads in CircuitsVis."""
     found, pair = asked.board.side.study.attention(asked.nodes()), asked.whole("pair")
     # Its script is in the package, and travels along.
     return {"html": document(found, pair), "needs_network": False}, []
 
 
-def row(asked: Question) -> Answer:
+def row(asked: Request) -> Answer:
     """Estimates of one head by position; of a pattern by destination."""
     node, board = asked.node(), asked.board
     if node.kind not in HEAD_KINDS or node.by is not None:
@@ -132,7 +132,7 @@ def row(asked: Question) -> Answer:
     return payload, [to_bytes(values)]
 
 
-def neurons(asked: Question) -> Answer:
+def neurons(asked: Request) -> Answer:
     """The neurons of largest estimated effect, means over the pairs, largest first."""
     board, top, layer = asked.board, asked.whole("top"), asked.body.get("layer")
     if not 1 <= top <= _MOST_NEURONS:
@@ -167,7 +167,7 @@ def _largest(
     return nodes, values.flatten()[best]
 
 
-def diagnosis(asked: Question) -> Steps:
+def diagnosis(asked: Request) -> Steps:
     """Causes that a verified node's miss is consistent with, one looked at a step."""
     node, board = asked.node(), asked.board
     side = board.side
@@ -189,7 +189,7 @@ def diagnosis(asked: Question) -> Steps:
     return payload, []
 
 
-def cost(asked: Question) -> Answer:
+def cost(asked: Request) -> Answer:
     """What a verification would cost."""
     study = asked.board.side.study
     if asked.body["what"] == "bound":
@@ -205,7 +205,7 @@ def cost(asked: Question) -> Answer:
     return payload, []
 
 
-def groups_of(asked: Question) -> list[tuple[list[str], str]]:
+def groups_of(asked: Request) -> list[tuple[list[str], str]]:
     """The kinds that are asked for, by the method that each has.
 
     Estimates of different methods have no common ranking.
@@ -217,7 +217,7 @@ def groups_of(asked: Question) -> list[tuple[list[str], str]]:
     return [(kinds, method) for method, kinds in groups.items()]
 
 
-def nodes_of(asked: Question) -> list[Node]:
+def nodes_of(asked: Request) -> list[Node]:
     """The nodes that `cost.get` and `verify.start` are about, in rank order.
 
     Raises:
@@ -241,7 +241,7 @@ def nodes_of(asked: Question) -> list[Node]:
     return board.side.largest(kind, board.method, top)
 
 
-ANSWERS: dict[str, Callable[[Question], Answer | Steps]] = {
+ANSWERS: dict[str, Callable[[Request], Answer | Steps]] = {
     messages.ATTENTION_GET: attention,
     messages.CIRCUITSVIS_GET: circuitsvis,
     messages.ROW_GET: row,

@@ -64,6 +64,7 @@ class Board:
             {
                 "study": wire.study_record(side.study, side.estimates),
                 "grids": self._maps(),
+                "mine": wire.mine_records(side.mine),
                 "verified": self._named(),
                 "report": side.reports.of(method),
             }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from patchwidget.nodes import HEAD_KINDS, Node
 from patchwidget.widget import messages
-from patchwidget.widget.answers import Answer, Question, patterns_of, row
+from patchwidget.widget.answers import Answer, Request, patterns_of, row
 from patchwidget.widget.board import Board
 from patchwidget.widget.export import answer_key
 from patchwidget.widget.wire import Record
@@ -67,5 +67,5 @@ def _rows(board: Board, heads: Heads) -> Iterator[tuple[str, Answer]]:
         share = group if kind in ("k", "v") else 1
         nodes = {Node(kind, layer, head // share): None for layer, head in heads}
         for node in nodes:
-            asked = Question({"node": str(node)}, board, ())
+            asked = Request({"node": str(node)}, board, ())
             yield answer_key(messages.ROW_GET, node), row(asked)

@@ -16,6 +16,8 @@ NEURONS_GET = "neurons.get"
 DIAGNOSIS_GET = "diagnosis.get"
 COST_GET = "cost.get"
 VERIFY_START = "verify.start"
+QUESTION_CHECK = "question.check"
+QUESTION_SOLVE = "question.solve"
 JOB_CANCEL = "job.cancel"
 JOB_RETRY = "job.retry"
 JOB_PROGRESS = "job.progress"
@@ -29,9 +31,15 @@ REQUESTS = (
     DIAGNOSIS_GET,
     COST_GET,
     VERIFY_START,
+    QUESTION_CHECK,
+    QUESTION_SOLVE,
     JOB_CANCEL,
     JOB_RETRY,
 )
+
+# Their results come as traits.
+STARTING = (VERIFY_START, QUESTION_CHECK, QUESTION_SOLVE)
+OF_JOBS = (JOB_CANCEL, JOB_RETRY)
 
 Message = dict[str, Any]
 MOST_LETTERS = 1000

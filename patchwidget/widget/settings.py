@@ -17,7 +17,7 @@ from patchwidget.widget import messages
 from patchwidget.widget.page import Page
 from patchwidget.widget.side import Side
 
-KERNEL_OWNED = ("study", "grids", "verified", "report", "job")
+KERNEL_OWNED = ("study", "grids", "mine", "verified", "report", "question", "job")
 _REFUSED = (TypeError, ValueError, IndexError)
 
 
@@ -48,7 +48,9 @@ class Settings(Page):
     # Nodes are taken too; the validator makes names of them.
     selection: traitlets.List[Any] = _view_owned(traitlets.List())
     shown = _view_owned(
-        traitlets.Enum(("estimate", "exact", "known", "miss"), "estimate")
+        traitlets.Enum(
+            ("estimate", "exact", "known", "miss", "mine", "mine_miss"), "estimate"
+        )
     )
     # One pair at first: patterns of pairs that are each other's corruption cancel in the
     # mean. -1 is the mean.

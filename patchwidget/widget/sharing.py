@@ -26,7 +26,8 @@ SNAPSHOT_HEIGHT_PX = 900
 _MISSING = (
     "All views work on what was known then. There is no kernel behind this page: nodes "
     "that were not run stay so, and other methods, the other direction, verifying, "
-    "neurons, the reasons for a miss and CircuitsVis need the notebook."
+    "checking what is picked, neurons, the reasons for a miss and CircuitsVis need the "
+    "notebook."
 )
 
 
@@ -115,7 +116,8 @@ class Sharing(traitlets.HasTraits):
         data = found[0] if isinstance(found, tuple) else found
         if data is not None:
             values = self.trait_values()
-            picture = thumbnail(values["grids"], values["verified"], values["shown"])
+            of_study = (values[name] for name in ("grids", "verified", "shown", "mine"))
+            picture = thumbnail(*of_study)
             data["text/plain"] = repr(self)
             data["image/png"] = b64encode(picture).decode()
         return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import isnan
 
+from torch import Tensor
+
 from patchwidget.exact import Progress
 from patchwidget.nodes import Node, kind_name
 from patchwidget.study import PatchStudy
@@ -21,12 +23,14 @@ class Side:
     Attributes:
         estimates: its estimates.
         reports: its figures.
+        mine: by kind what somebody computed by hand, float32 `[*axes]`.
     """
 
     def __init__(self, study: PatchStudy) -> None:
         self.study = study
         self.estimates = Estimates(study)
         self.reports = Reports(study, self.estimates)
+        self.mine: dict[str, Tensor] = {}
 
     def shown_kind(self, kind: str) -> str:
         """The name of a kind that has a map; empty for all of them.

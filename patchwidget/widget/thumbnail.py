@@ -6,7 +6,7 @@ No text of a study is in it: only names of kinds and methods, and numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -21,7 +21,7 @@ WIDTH = 880
 _MARGIN, _GAP = 8, 16
 _SMALLEST_CELL, _LARGEST_CELL = 1, 13
 _LINE = LETTER_HEIGHT + 4
-_MODES = {"known": "exact where known"}
+_MODES = {"known": "exact where known", "mine_miss": "mine - exact or estimate"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class _Map:
 
 
 def thumbnail(
-    grids: Mapping[str, Record], verified: Mapping[str, Record], shown: str
+    grids: Mapping[str, Record],
+    verified: Mapping[str, Record],
+    shown: str,
+    mine: Mapping[str, Record] | None = None,
 ) -> bytes:
     """A PNG of the maps, in the page's colours and in the same order, layer 0 on top.
 
@@ -48,13 +51,20 @@ def thumbnail(
         grids: estimates, the trait.
         verified: exact effects, the trait.
         shown: which of them, the trait.
+        mine: what somebody computed by hand, the trait.
     """
     by_kind: dict[str, list[tuple[Node, Record]]] = {}
     for name, record in verified.items():
         node = Node.parse(name)
         if node.by is None:
             by_kind.setdefault(node.kind, []).append((node, record))
-    maps = [_map(grid, by_kind.get(grid["kind"], []), shown) for grid in grids.values()]
+    maps = []
+    for grid in grids.values():
+        results = by_kind.get(grid["kind"], [])
+        if shown in ("mine", "mine_miss"):
+            maps.append(_own_map(grid, results, shown, (mine or {}).get(grid["kind"])))
+        else:
+            maps.append(_map(grid, results, shown))
     lines = [list(some) for _, some in groupby(maps, lambda one: one.is_heads)]
     pictures = [_line(some, shown) for some in lines]
     if not pictures:
@@ -80,6 +90,20 @@ def _map(grid: Record, results: list[tuple[Node, Record]], shown: str) -> _Map:
             values[node.cell] = exact
     largest = max(*sizes, _largest(values))
     return _Map(grid["kind"], grid["method"], values, is_verified, largest)
+
+
+def _own_map(
+    grid: Record, results: list[tuple[Node, Record]], shown: str, own: Record | None
+) -> _Map:
+    """Somebody's own values, or their difference from what is known best."""
+    best = _map(grid, results, "known")
+    values = np.full_like(best.values, np.nan)
+    if own is not None:
+        values = np.frombuffer(own["data"], "<f4").reshape(own["shape"])
+    if shown == "mine_miss":
+        sized = (lambda them: them) if grid["signed"] else np.abs
+        values = sized(values) - sized(best.values)
+    return replace(best, values=values, largest=max(best.largest, _largest(values)))
 
 
 def _largest(values: NDArray[np.float32]) -> float:

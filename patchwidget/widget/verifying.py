@@ -9,12 +9,12 @@ from patchwidget.exact import Progress
 from patchwidget.nodes import Node
 from patchwidget.study import PatchStudy
 from patchwidget.verify import Plan, VerifyProgress, stepwise
-from patchwidget.widget.answers import Question, groups_of, nodes_of
+from patchwidget.widget.answers import Request, groups_of, nodes_of
 from patchwidget.widget.board import Board
 from patchwidget.widget.turns import Turn
 
 
-def verification(asked: Question) -> list[Turn]:
+def verification(asked: Request) -> list[Turn]:
     """The computations that a `verify.start` asks for.
 
     Raises:

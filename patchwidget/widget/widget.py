@@ -1,18 +1,16 @@
 """The widget: shows a study, and answers a pick on screen with the exact patch.
 
 - The study is the whole of the science; the widget only shows it.
-- Kernel-owned traits say what is studied and what is known: `study`, `grids`,
-  `verified`, `report`, `job`. The page reads them.
+- Kernel-owned traits say what is studied and what is known: `study`, `grids`, `mine`,
+  `verified`, `report`, `question`, `job`. The page reads them.
 - View-owned traits (`settings.Settings`) say what is looked at. The page writes them,
   Python may too: a pick on screen and a selection set in a cell are one event.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -23,8 +21,11 @@ from patchwidget.exact import Progress
 from patchwidget.saving import SavedStudy
 from patchwidget.study import PatchStudy
 from patchwidget.widget import messages
-from patchwidget.widget.answers import ANSWERS, Answer, Question
+from patchwidget.widget.answers import ANSWERS, Answer, Request
+from patchwidget.widget.asking import Asking
 from patchwidget.widget.board import Board
+from patchwidget.widget.bundle import bundled
+from patchwidget.widget.comparing import Comparing
 from patchwidget.widget.estimates import LABELS
 from patchwidget.widget.jobs import Job, Jobs, running_loop
 from patchwidget.widget.page import weakly
@@ -34,34 +35,21 @@ from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn, in_turn
 from patchwidget.widget.verifying import named, verification
 
-_OF_JOBS = (messages.JOB_CANCEL, messages.JOB_RETRY)
-_STATIC = Path(__file__).parents[1] / "static"
 PROGRESS_EVERY_S = 0.1
-
-
-def _bundled(name: str) -> str | Path:
-    path = _STATIC / name
-    if not path.exists():
-        raise ImportError(
-            f"the front end {path} is missing: run `npm install && npm run build` in "
-            "the source tree, or install a built package"
-        )
-    # A path makes anywidget watch the file, and keep every widget alive: only wanted
-    # while working on the front end.
-    return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text("utf-8")
 
 
 def _nothing() -> None:
     """Undo a subscription that there is not."""
 
 
-class PatchWidget(Sharing, Settings):
+class PatchWidget(Asking, Comparing, Sharing, Settings):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:
         study: a `PatchStudy`, or one that was loaded from a file; or a study's own
             arguments, from which one is made.
         *args: see `PatchStudy`.
+        mine: tensors of your own by kind, see `compare`.
         **kwargs: `selection`, `shown`, `pair`, `method`, `direction`, `kind`, `names`,
             `folds` and `wide` set those attributes; all others, and the direction where
             no study is given, are `PatchStudy`'s.
@@ -72,7 +60,8 @@ class PatchWidget(Sharing, Settings):
         method: the estimate that is shown, see `PatchStudy.estimate`; kinds that it does
             not give are shown by `"atp"`. Setting it estimates anew.
         direction: `"denoising"` or `"noising"`. Setting it shows `study.reversed()`.
-        shown: `"estimate"`, `"exact"`, `"known"` (exact where known) or `"miss"`.
+        shown: `"estimate"`, `"exact"`, `"known"` (exact where known), `"miss"`, `"mine"`
+            or `"mine_miss"` (see `compare`).
         pair: the pair whose prompt and attention are shown; -1 is the mean.
         kind: the kind that scatter and ranking are about; empty for all.
         names: your names of heads: `{"L9H9": "name mover"}`.
@@ -82,6 +71,7 @@ class PatchWidget(Sharing, Settings):
         wide: whether it takes all the width of the page.
         verified: what is known exactly, by node name.
         report: by kind, how the method agrees with what is verified, and the bound.
+        mine, question: what you gave to `compare`, and to `ask` with what was said of it.
         job: what is being computed.
 
     Raises:
@@ -97,8 +87,8 @@ class PatchWidget(Sharing, Settings):
         ['L0H0.q']
     """
 
-    _esm = _bundled("widget.js")
-    _css = _bundled("widget.css")
+    _esm = bundled("widget.js")
+    _css = bundled("widget.css")
 
     study = traitlets.Dict(read_only=True).tag(sync=True)
     grids = traitlets.Dict(read_only=True).tag(sync=True)
@@ -106,7 +96,13 @@ class PatchWidget(Sharing, Settings):
     report = traitlets.Dict(read_only=True).tag(sync=True)
     job = traitlets.Dict(read_only=True).tag(sync=True)
 
-    def __init__(self, study: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        study: Any,
+        *args: Any,
+        mine: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         is_made = isinstance(study, (PatchStudy, SavedStudy))
         ours = {"direction"} if is_made else set()
         ours |= set(VIEW_OWNED) - {"direction"}
@@ -127,6 +123,7 @@ class PatchWidget(Sharing, Settings):
         )
         for name, value in {"direction": study.direction, **settings}.items():
             self.set_trait(name, value)
+        self._take_mine({} if mine is None else mine)
         # Everything is known before the page hears of the widget: one message opens it.
         self._board = Board(self._side, self.method, self._tell, lambda: self.selection)
         self._show(self._side_wanted())
@@ -363,7 +360,7 @@ class PatchWidget(Sharing, Settings):
         problem = messages.request_problem(content)
         if problem is not None:
             self._report_once(problem)
-        elif content["kind"] in _OF_JOBS:
+        elif content["kind"] in messages.OF_JOBS:
             self._on_job_message(content)
         else:
             self._jobs.errand(self._answering(content))
@@ -377,10 +374,10 @@ class PatchWidget(Sharing, Settings):
         """Answer a request; what goes wrong on the way is an answer, too."""
         if not self._is_open:
             return
-        asked = Question(content, self._board, list(self.selection))
+        asked = Request(content, self._board, list(self.selection))
         try:
-            if content["kind"] == messages.VERIFY_START:
-                answer: Answer = self._start_verification(asked)
+            if content["kind"] in messages.STARTING:
+                answer: Answer = self._start(asked)
             else:
                 found = ANSWERS[content["kind"]](asked)
                 answer = (yield from found) if isinstance(found, Generator) else found
@@ -389,11 +386,15 @@ class PatchWidget(Sharing, Settings):
         else:
             self.send(messages.reply(content, answer[0]), answer[1])
 
-    def _start_verification(self, asked: Question) -> Answer:
+    def _start(self, asked: Request) -> Answer:
+        """Begin what a page asks for; what it finds comes as traits."""
         if self._side_wanted() is not self._side:
             raise RuntimeError(
                 f"the maps of {self.direction} are not there yet: ask when they are"
             )
-        self._verifying = verification(asked)
-        self._pursue()
+        is_verify = asked.body["kind"] == messages.VERIFY_START
+        turns = (verification if is_verify else self._judgement)(asked)
+        if turns:
+            self._verifying = turns
+            self._pursue()
         return {}, []

@@ -5,7 +5,7 @@ Floats that may be missing travel as bytes: JSON turns NaN into a string on the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
@@ -79,6 +79,14 @@ def grid_record(found: Estimate) -> Record:
         "data": to_bytes(found.mean),
         "spread": None if found.spread is None else to_bytes(found.spread),
         "cost": None if found.cost is None else asdict(found.cost),
+    }
+
+
+def mine_records(mine: Mapping[str, Tensor]) -> dict[str, Record]:
+    """Somebody's own maps by kind: the `mine` trait; NaN is no value."""
+    return {
+        kind: {"shape": list(values.shape), "data": to_bytes(values)}
+        for kind, values in mine.items()
     }
 
 

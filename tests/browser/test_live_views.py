@@ -504,6 +504,96 @@ def test_the_copied_code_makes_the_same_view(live):
     live.notebook.run("copy.close()")
 
 
+LESSON = """
+from patchwidget import Question, Top
+
+mine = study.estimate("resid_pre").values.clone()
+mine[2] *= 0.5
+widget.compare(mine, "resid_pre")
+mine[:] = 9
+widget.ask(Question(
+    "Which two <b>heads</b> matter for their values?", Top(2, "v"),
+    hints=["Look at the map of values."], solution="They carry the name.",
+))
+"""
+
+
+@pytest.fixture
+def lesson(live):
+    live.notebook.run(LESSON)
+    yield live
+    live.notebook.run('widget.compare(None, "resid_pre")\nwidget.ask(None)')
+    live.root.locator(".pw-question").wait_for(state="hidden")
+
+
+def test_values_of_ones_own_are_drawn_beside(lesson):
+    live = lesson
+    live.set(selection=["L2.resid_pre@14"])
+    exact = live.exact("L2.resid_pre@14")
+    estimates = live.estimate("resid_pre")
+    mine = estimates.clone()
+    mine[2] *= 0.5
+    live.button("my miss").click()
+    drawn = 'canvas[data-kind="resid_pre"][data-drawn="{}"]'
+    live.root.locator(drawn.format("mine_miss")).wait_for()
+    live.root.get_by_text("mine − exact where known").first.wait_for()
+    known = torch.tensor(
+        live.ask("study.known('resid_pre').values.nan_to_num(9).tolist()")
+    )
+    best = torch.where(known == 9, estimates, known)
+    assert_same_order(live.colours(live.grid("resid_pre")), mine - best)
+    live.hover(live.grid("resid_pre"), 2, 14)
+    words = live.root.locator(".pw-readout-live").inner_text()
+    shown = re.search(r"mine\s+(\S+?)\s*my miss\s+(\S+) from exact", words)
+    wanted = [float(mine[2, 14]), float(mine[2, 14]) - exact]
+    assert [number(text) for text in shown.groups()] == pytest.approx(wanted, abs=6e-4)
+    live.root.locator('button[data-shown="mine"]').click()
+    live.root.locator(drawn.format("mine")).wait_for()
+    assert_same_order(live.colours(live.grid("resid_pre")), mine)
+    rows = csv.DictReader(io.StringIO(copied(live, "CSV")))
+    row = next(row for row in rows if row["node"] == "L2.resid_pre@14")
+    assert float(row["mine"]) == pytest.approx(float(mine[2, 14]), rel=1e-5)
+    assert float(row["mine_miss"]) == pytest.approx(wanted[1], rel=1e-4)
+
+
+def test_a_question_is_answered_by_exact_patches(lesson, lab_server):
+    live = lesson
+    asked = live.root.locator(".pw-question")
+    assert "<b>heads</b>" in asked.inner_text(), "text of an author is text"
+    live.click(live.grid("v"), 0, 0)
+    live.wait_for_picks(["L0H0.v"])
+    asked.get_by_role("button", name="check").click()
+    reply = asked.get_by_role("status")
+    reply.get_by_text("2 are to be found.").wait_for(timeout=WAIT_MS)
+    assert reply.inner_text().startswith("✗ Not yet. L0H0.v has an exact effect of")
+    known = live.ask(
+        "[str(n) for n in study.verified if n.kind == 'v' and n.by is None]"
+    )
+    assert len(known) == 40, "all that it takes was run"
+    best = live.ask("[str(n) for n, _ in study.exact('v').top(2)]")
+    live.set(selection=best)
+    reply.get_by_text("before:").wait_for()
+    asked.get_by_role("button", name="check").press("Enter")
+    reply.get_by_text("✓ Right.").wait_for(timeout=WAIT_MS)
+    assert asked.locator("summary:visible").all_inner_texts() == ["hint"]
+    asked.locator("summary", has_text="hint").press("Enter")
+    asked.locator("summary", has_text="answer").press("Enter")
+    asked.get_by_text("They carry the name.").wait_for(timeout=WAIT_MS)
+    cell = live.notebook.append("widget")
+    live.notebook.run_cell(cell)
+    other = live.notebook.output(cell).locator(".pw-question")
+    other.get_by_text("✓ Right.").wait_for(timeout=WAIT_MS)
+    live.notebook.run("widget.ask(Question('Again?', 'L0H0', hints=['Look.']))")
+    asked.get_by_text("Again?").wait_for()
+    live.notebook.run("widget.to_html('lesson.html')")
+    page = live.page.context.new_page()
+    page.goto((lab_server.root / "lesson.html").as_uri())
+    page.locator(".pw-question summary", has_text="hint").click()
+    page.locator(".pw-question").get_by_text("Look.").wait_for()
+    page.locator(".pw-question").get_by_text("open the notebook").wait_for()
+    page.close()
+
+
 THEME = """(theme) => window.jupyterapp.commands.execute(
   "apputils:change-theme", {theme})"""
 

@@ -26,7 +26,9 @@ const SETTINGS = {
 } as const;
 
 test("the code of a new widget has nothing to set", () => {
-  expect(toPython(study, (name) => SETTINGS[name])).toMatch(/^PatchWidget\(study\)$/m);
+  expect(toPython(study, [], (name) => SETTINGS[name])).toMatch(
+    /^PatchWidget\(study\)$/m,
+  );
 });
 
 test("the code sets what was changed, as Python writes it", () => {
@@ -38,7 +40,7 @@ test("the code sets what was changed, as Python writes it", () => {
     names: { L4H0: 'the "mover"' },
     wide: true,
   };
-  const code = toPython(study, (name) => changed[name]);
+  const code = toPython(study, [], (name) => changed[name]);
   expect(code).toContain(`PatchWidget(
     study,
     selection=["L4H0.z", "L1H1.q"],
@@ -57,9 +59,14 @@ function csv() {
     ),
   );
   const grids = new Map([["resid_pre" as const, readGrid(raw, "grid")]]);
-  const lines = toCsv({ study, grids, verified, names: {}, method: "atp" }).split(
-    "\r\n",
-  );
+  const lines = toCsv({
+    study,
+    grids,
+    verified,
+    mine: new Map(),
+    names: {},
+    method: "atp",
+  }).split("\r\n");
   const [header = "", ...rest] = lines;
   return rest.map((line) => {
     const fields = line.split(",");
@@ -115,6 +122,7 @@ test("the miss of an estimate without a sign is that of the sizes", () => {
     study,
     grids,
     verified,
+    mine: new Map(),
     names: {},
     method: "atp",
   })
@@ -124,4 +132,35 @@ test("the miss of an estimate without a sign is that of the sizes", () => {
   const misses = lines.map((line) => line.split(",")[at]).filter(Boolean);
   expect(misses).toHaveLength(2);
   for (const miss of misses) expect(Number(miss)).toBeCloseTo(0.05);
+});
+
+test("one's own values stand beside, with how far they are from what is known", () => {
+  const [raw] = Object.values(grid("z", ["layer", "head"], [1, 3], () => 0.25));
+  const grids = new Map([["z" as const, readGrid(raw, "grid")]]);
+  const result = { estimate: 0.25, exact: 0.5, raw: 1, per_pair: [0.5], halves: null };
+  const verified = new Map([
+    ["L0H1.z", readVerified({ ...result, interval: null }, "")],
+  ]);
+  const mine = new Map([["z" as const, Float32Array.of(0.75, 0.75, Number.NaN)]]);
+  const lines = toCsv({ study, grids, verified, mine, names: {}, method: "atp" })
+    .trim()
+    .split("\r\n");
+  const ends = lines.map((line) => line.split(",").slice(-2));
+  expect(ends).toEqual([
+    ["mine", "mine_miss"],
+    ["0.75", "0.5"],
+    ["0.75", "0.25"],
+    ["", ""],
+  ]);
+});
+
+test("the code names tensors of one's own, which only their owner has", () => {
+  const settings = { ...SETTINGS, shown: "mine" } as const;
+  expect(
+    toPython(study, ["resid_pre", "z"], (name) => settings[name]),
+  ).toContain(`PatchWidget(
+    study,
+    shown="mine",
+    mine={"resid_pre": my_resid_pre, "z": my_z},  # tensors of your own
+)`);
 });

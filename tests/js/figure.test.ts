@@ -1,5 +1,5 @@
 // @vitest-environment node
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { makeFigure } from "../../js/state/figure";
 import type { Grid, Verified } from "../../js/state/results";
 import type { Shown } from "../../js/state/settings";
@@ -131,4 +131,61 @@ test("a facet is made anew when something in it has changed, and only then", () 
     expect(facets.get("z")).not.toBe(first.facets.get("z"));
     expect(facets.get("z")?.values).not.toEqual(undefined);
   }
+});
+
+describe("somebody's own values", () => {
+  const mine = new Map([["z" as const, Float32Array.of(0.5, 0.5, Number.NaN, -3)]]);
+  const results = new Map([["L0H1.z", verified(0.75)]]);
+  const own = (shown: Shown, grids = GRIDS) =>
+    makeFigure(grids, results, shown, undefined, mine);
+  const rounded = (values: Iterable<number> | undefined) =>
+    [...(values ?? [])].map((value) => Number(value.toFixed(3)));
+
+  test("are shown as they are; kinds that were not given are blank", () => {
+    const { facets, scales } = own("mine");
+    expect(rounded(facets.get("z")?.values)).toEqual([0.5, 0.5, Number.NaN, -3]);
+    expect(rounded(facets.get("z")?.unknown)).toEqual([0, 0, 0, 0]);
+    expect(rounded(facets.get("z")?.verified)).toEqual([0, 1, 0, 0]);
+    expect(rounded(facets.get("resid_pre")?.unknown)).toEqual([1, 1, 1, 1, 1, 1]);
+    expect(scales).toEqual({ position: 0.75, head: 3 });
+  });
+
+  test("miss the exact effect where it is known, the estimate elsewhere", () => {
+    const { facets } = own("mine_miss");
+    const expected = [0.4, -0.25, Number.NaN, -3.4];
+    expect(rounded(facets.get("z")?.values)).toEqual(expected);
+    expect(rounded(facets.get("resid_pre")?.unknown)).toEqual([1, 1, 1, 1, 1, 1]);
+  });
+
+  test("are judged by size where an estimate has no sign", () => {
+    const [kind, signed] = grid("z", [0.1, 0.2, 0.3, 0.4]);
+    const sized = new Map([[kind, { ...signed, isSigned: false }]]);
+    const { facets } = own("mine_miss", sized);
+    expect(rounded(facets.get("z")?.values)).toEqual([0.4, -0.25, Number.NaN, 2.6]);
+  });
+
+  test("do not widen the scale of what else can be shown", () => {
+    expect(own("estimate").scales.head).toBe(0.75);
+  });
+
+  test("of another size than the grid are not drawn", () => {
+    const wrong = new Map([["z" as const, Float32Array.of(1, 2)]]);
+    for (const shown of ["mine", "mine_miss"] as const) {
+      const { facets } = makeFigure(GRIDS, results, shown, undefined, wrong);
+      expect(rounded(facets.get("z")?.unknown)).toEqual([1, 1, 1, 1]);
+    }
+  });
+
+  test("are drawn anew when they are others, and only where they are shown", () => {
+    const again = new Map([["z" as const, Float32Array.of(1, 1, 1, 1)]]);
+    for (const [shown, isSame] of [
+      ["mine", false],
+      ["mine_miss", false],
+      ["known", true],
+    ] as const) {
+      const first = own(shown);
+      const next = makeFigure(GRIDS, results, shown, first, again);
+      expect(next.facets.get("z") === first.facets.get("z")).toBe(isSame);
+    }
+  });
 });

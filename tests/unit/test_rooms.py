@@ -36,6 +36,7 @@ ROOMS = (
     "generality",
     "saving",
     "study",
+    "questions",
     "patching",
     "widget",
     "demo",

@@ -19,6 +19,7 @@ export function playKernel(
   const send = host.send;
   host.send = (content) => {
     send(content);
+    if (refusal === null) judge(host, content);
     const method = String(host.get("method"));
     const reply = () =>
       refusal === null ? answer(content, size, method) : refused(content, refusal);
@@ -38,6 +39,21 @@ export function playKernel(
 function refused({ id }: Request, message: string): [unknown, ArrayBufferView[]] {
   const error = { type: "LookupError", message };
   return [{ kind: MESSAGE_KINDS.reply, id, ok: false, error, payload: null }, []];
+}
+
+/** One pick is always right, and the answer always the same. */
+function judge(host: FixtureHost, { kind, about }: Request): void {
+  const question = host.get("question") as Record<string, unknown>; // set by this page
+  const picks = host.get("selection") as string[]; // as above
+  const say = (said: object) =>
+    setTimeout(() => host.receive("question", { ...question, ...said }), 2 * REPLY_MS);
+  if (about !== question.id) return;
+  if (kind === MESSAGE_KINDS.questionCheck) {
+    const right = picks.length === 1;
+    const words = right ? `${picks[0]} it is.` : `${picks.length} are picked.`;
+    say({ reply: { right, words, picks } });
+  }
+  if (kind === MESSAGE_KINDS.questionSolve) say({ solution: "L4H0.z (+0.271)." });
 }
 
 function answer(

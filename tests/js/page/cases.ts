@@ -312,6 +312,49 @@ function layers(count: number): () => Traits {
   };
 }
 
+/** A sweep by hand with a mistake in one layer, half finished, and the heads' outputs. */
+function mine(): Traits {
+  const noise = seeded(5);
+  const bytes = (kind: string, change: (value: number, at: number) => number) => {
+    const { shape, data } = Object(TRAITS.grids)[`atp/${kind}`];
+    const values = new Float32Array(data.buffer).map(change);
+    return { shape, data: new DataView(values.buffer) };
+  };
+  const sweep = bytes("resid_pre", (value, at) => {
+    if (at >= 4 * 15 + 8) return Number.NaN;
+    const close = value + 0.02 * (noise() - 0.5);
+    return Math.floor(at / 15) === 2 ? 0.5 * close : close;
+  });
+  return {
+    ...TRAITS,
+    mine: { resid_pre: sweep, z: bytes("z", (value) => 0.9 * value) },
+    shown: "mine_miss",
+    selection: ["L4H0.z", "L2.resid_pre@10"],
+  };
+}
+
+/** Two of three are found, and something else; one hint is of two lines. */
+function question(): Traits {
+  const words =
+    "L3H1.z (+0.188) is one of them. L1H1.z has an exact effect of +0.004, number 31 of " +
+    "40: too small. 2 more are to be found.";
+  return {
+    ...TRAITS,
+    selection: ["L3H1.z", "L4H0.q"],
+    question: {
+      id: 1,
+      prompt:
+        "Which three heads matter most for what they write?\nPick them, and check.",
+      hints: [
+        "Every <b>head</b> has one cell in the map of outputs.",
+        "Sort the ranking by the exact effect.\nVerify the top 10 first.",
+      ],
+      reply: { right: false, words, picks: ["L3H1.z", "L1H1.z"] },
+      solution: null,
+    },
+  };
+}
+
 export const CASES: Record<string, () => Traits> = {
   usual,
   gpt2,
@@ -330,6 +373,8 @@ export const CASES: Record<string, () => Traits> = {
   exact: () => ({ ...TRAITS, shown: "exact", pair: 1 }),
   miss: () => ({ ...TRAITS, shown: "miss" }),
   known: () => ({ ...TRAITS, shown: "known" }),
+  mine,
+  question,
   mixed,
   deep: layers(100),
   flat: layers(1),

@@ -210,4 +210,6 @@ export const TRAITS: Record<Trait, unknown> = {
   folds: ["row", "neurons"],
   wide: false,
   report: REPORT,
+  mine: {},
+  question: {},
 };
