@@ -1,7 +1,13 @@
 /** The live host: the only file that touches anywidget's `model`. */
 
 import type { AnyModel } from "@anywidget/types";
-import type { Host, MessageListener, Trait } from "./host";
+import type { Host, MessageListener } from "./host";
+
+/**
+ * ipywidgets sets whether a model's kernel is alive when it makes the model, and from
+ * then on only to say that it is not: when the kernel is restarted.
+ */
+const NO_LONGER_ALIVE = "comm_live_update";
 
 export function anywidgetHost(model: AnyModel): Host {
   return {
@@ -10,22 +16,23 @@ export function anywidgetHost(model: AnyModel): Host {
       model.set(trait, value);
       model.save_changes();
     },
-    onChange: (trait, callback, signal) => listen(model, trait, callback, signal),
+    onChange: (trait, callback, signal) =>
+      listen(model, `change:${trait}`, callback, signal),
     send: (content) => model.send(content),
     onMessage: (listener, signal) => listenToMessages(model, listener, signal),
+    onLost: (callback, signal) => listen(model, NO_LONGER_ALIVE, callback, signal),
   };
 }
 
 function listen(
   model: AnyModel,
-  trait: Trait,
+  event: string,
   callback: () => void,
   signal: AbortSignal,
 ): void {
   if (signal.aborted) return;
   // Backbone passes (model, value), marimo passes (value): neither is looked at.
   const handler = () => callback();
-  const event = `change:${trait}` as const;
   model.on(event, handler);
   // Without the callback, marimo's `off` would remove everybody's listeners.
   signal.addEventListener("abort", () => model.off(event, handler), { once: true });

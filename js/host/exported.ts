@@ -70,6 +70,7 @@ export function exportedHost({ traits, answers }: Saved): Host {
     // Not before the asker waits: a kernel would not be quicker than that either.
     send: (content) => queueMicrotask(() => answer(content)),
     onMessage: (listener, signal) => add(listeners, listener, signal),
+    onLost() {}, // there was none
   };
 }
 

@@ -41,6 +41,7 @@ import {
 } from "./results";
 import { createRows, type RowStore } from "./rows";
 import { createSettings, type SetSetting, type SettingSignals } from "./settings";
+import { createSilence } from "./silence";
 import { readStudy, type Study } from "./study";
 
 export interface Store extends SettingSignals {
@@ -50,6 +51,8 @@ export interface Store extends SettingSignals {
   readonly report: ReadonlySignal<Report>;
   /** The job's state, with the newest progress in it. */
   readonly job: ReadonlySignal<Job>;
+  /** For how many seconds nothing has been heard of it: see `silence.ts`. */
+  readonly silence: ReadonlySignal<number>;
   /** Why the kernel did not do what a job's button asked; null if it did. */
   readonly jobFailure: ReadonlySignal<string | null>;
   /** Index of the pair shown; -1 for the mean, and where there is no such pair. */
@@ -77,6 +80,8 @@ export interface Store extends SettingSignals {
   retryJob(): Promise<void>;
 }
 
+const LOST_JOB: Job = { ...NO_JOB, state: "lost" };
+
 export function createStore(host: Host, signal: AbortSignal): Store {
   const report = reportOnce();
   const progress = makeSignal<JobProgress | null>(null);
@@ -95,6 +100,9 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const diagnoses = createDiagnoses(channel);
   const rows = createRows(channel);
   const neurons = createNeurons(channel);
+  const isRunning = computed(() => kernel.job.value.state === "running");
+  const silence = createSilence(host, isRunning, signal);
+  const isLost = computed(() => silence.value === Number.POSITIVE_INFINITY);
   const jobFailure = makeSignal<string | null>(null);
   signal.addEventListener("abort", forgetWith(kernel.study, [attention]));
   // A method that is asked for is not on show at once: what the kernel tells in between
@@ -123,7 +131,10 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     set,
     pair: computed(() => knownPair(kernel.study.value, signals.pair.value)),
     ...kernel,
-    job: computed(() => withProgress(kernel.job.value, progress.value)),
+    job: computed(() =>
+      isLost.value ? LOST_JOB : withProgress(kernel.job.value, progress.value),
+    ),
+    silence,
     figure: computed(() => {
       const [grids, verified] = [kernel.grids.value, kernel.verified.value];
       figure = makeFigure(grids, verified, signals.shown.value, figure);
