@@ -21,6 +21,22 @@ widget = PatchWidget(study)
 widget
 """
 WAIT_MS = 20_000
+# The machine of a test may be busy: a person's is not, and waits 0.3 s at the most.
+CANCEL_MS = 2000
+# From the click to what a person sees of it.
+CANCEL = """(root) => {
+  const bar = root.querySelector(".pw-job");
+  const clicked = performance.now();
+  const ended = new Promise((resolve) => {
+    new MutationObserver((_, observer) => {
+      if (bar.dataset.state === "running") return;
+      observer.disconnect();
+      resolve({state: bar.dataset.state, ms: performance.now() - clicked});
+    }).observe(bar, {attributes: true});
+  });
+  root.querySelector(".pw-cancel").click();
+  return ended;
+}"""
 
 # The middle of the left half of each cell: marks stand in the other corner, and lines
 # between cells.
@@ -41,10 +57,10 @@ COLOURS = """(canvas) => {
 
 
 class Live:
-    """One widget on a page, with the notebook that it is in."""
+    """One widget on a page, with the notebook that it is in, if that is Jupyter's."""
 
-    def __init__(self, notebook: Notebook, root: Locator) -> None:
-        self.notebook, self.root, self.page = notebook, root, notebook.page
+    def __init__(self, notebook: Notebook | None, root: Locator) -> None:
+        self.notebook, self.root, self.page = notebook, root, root.page
 
     def ask(self, expression: str) -> Any:
         """The value of an expression in the kernel."""

@@ -164,7 +164,8 @@ def _environment(folder: Path, overlay: Path | None) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -191,7 +192,7 @@ def running_server(folder: Path, host: Host = JUPYTERLAB) -> Iterator[Server]:
     _write_settings(folder)
     root = folder / "root"
     root.mkdir()
-    port = _free_port()
+    port = free_port()
     server = Server(f"http://127.0.0.1:{port}", root, host)
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
@@ -204,7 +205,7 @@ def running_server(folder: Path, host: Host = JUPYTERLAB) -> Iterator[Server]:
             _wait_until_up(server, process, folder / "server.log")
             yield server
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _wait_until_up(server: Server, process: subprocess.Popen, log: Path) -> None:
@@ -219,8 +220,9 @@ def _wait_until_up(server: Server, process: subprocess.Popen, log: Path) -> None
     raise RuntimeError(f"{server.host.name} did not come up:\n{log.read_text('utf-8')}")
 
 
-def _stop(process: subprocess.Popen) -> None:
-    process.send_signal(signal.SIGTERM)  # the server ends its kernels itself
+def stop(process: subprocess.Popen) -> None:
+    """End a server, which ends its kernels itself."""
+    process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
