@@ -68,6 +68,7 @@ def truth():
 
 def test_it_has_its_looks_in_a_shadow_root(live):
     assert live.root.evaluate("(root) => root.getRootNode() instanceof ShadowRoot")
+    assert live.root.get_attribute("data-theme") == "light", "as the page around it"
     bare = "(root) => getComputedStyle(root).backgroundColor"
     assert live.root.evaluate(bare) != "rgba(0, 0, 0, 0)", "the style sheet is there"
     assert len(live.colours(live.grid("z")).unique(dim=0)) > 3
@@ -96,7 +97,7 @@ def test_the_keyboard_reaches_a_map_in_a_shadow_root(live, truth):
 
 def start_job(live):
     live.page.get_by_role("button", name="start a job").click()
-    live.root.locator(".pw-job progress[value]").wait_for(timeout=WAIT_MS)
+    live.root.locator(".pw-job progress[value]").wait_for(timeout=3 * WAIT_MS)
 
 
 def test_a_job_is_cancelled_from_the_page(live, opened):
