@@ -30,7 +30,7 @@ def _():
     from patchwidget import PatchStudy, PatchWidget, demo
 
     torch.set_num_threads(1)
-    study = PatchStudy(demo.load_model(), demo.ioi_pairs(order="ABBA"))
+    study = PatchStudy(demo.load_model(), demo.ioi_pairs(32, order="ABBA"))
     widget = PatchWidget(study)
     return marimo, widget
 

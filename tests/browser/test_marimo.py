@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 from lab import VIEWPORT
-from live import CANCEL, CANCEL_MS, WAIT_MS, Live
+from live import CANCEL, CANCEL_MS, MANY_PAIRS, WAIT_MS, Live
 from marimo_server import OVERLAY, running_marimo
 from playwright.sync_api import Error
 
@@ -59,11 +59,9 @@ def live(opened, request, pictures):
 
 
 @pytest.fixture(scope="module")
-def truth():
-    """Exact effects, found without any host."""
-    study = PatchStudy(demo.load_model(), demo.ioi_pairs(order="ABBA"))
-    found = study.exact(["L3H5.z", "L0H1.z"])
-    return {str(node): effect.value for node, effect in found.items()}
+def study():
+    """The notebook's own, without any host."""
+    return PatchStudy(demo.load_model(), demo.ioi_pairs(MANY_PAIRS, order="ABBA"))
 
 
 def test_it_has_its_looks_in_a_shadow_root(live):
@@ -74,13 +72,15 @@ def test_it_has_its_looks_in_a_shadow_root(live):
     assert len(live.colours(live.grid("z")).unique(dim=0)) > 3
 
 
-def test_a_click_gets_the_truth(live, truth):
+def test_a_click_gets_the_truth(live, study):
     live.click(live.grid("z"), 3, 5)
     live.wait_for_picks(["L3H5.z"])
-    assert live.exact("L3H5.z") == pytest.approx(truth["L3H5.z"], rel=1e-5)
+    assert live.exact("L3H5.z") == pytest.approx(
+        study.exact(["L3H5.z"])["L3H5.z"].value, rel=1e-5
+    )
 
 
-def test_the_keyboard_reaches_a_map_in_a_shadow_root(live, truth):
+def test_the_keyboard_reaches_a_map_in_a_shadow_root(live, study):
     live.root.locator(".pw-pick button").first.click()
     live.wait_for_picks([])
     live.grid("z").focus()
@@ -89,15 +89,13 @@ def test_the_keyboard_reaches_a_map_in_a_shadow_root(live, truth):
     live.root.locator(".pw-pick").wait_for(timeout=WAIT_MS)
     [picked] = live.picks()
     assert picked.endswith(".z")
-    known = PatchStudy(demo.load_model(), demo.ioi_pairs(order="ABBA"))
-    assert live.exact(picked) == pytest.approx(
-        known.exact([picked])[picked].value, rel=1e-5
-    )
+    wanted = study.exact([picked])[picked].value
+    assert live.exact(picked) == pytest.approx(wanted, rel=1e-5)
 
 
 def start_job(live):
     live.page.get_by_role("button", name="start a job").click()
-    live.root.locator(".pw-job progress[value]").wait_for(timeout=3 * WAIT_MS)
+    live.wait_for_job()
 
 
 def test_a_job_is_cancelled_from_the_page(live, opened):

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import pytest
 from lab import VIEWPORT, CellError, Notebook, write_copy
-from live import SETUP, WAIT_MS, Live
+from live import BUSY_SETUP, MANY_PAIRS, WAIT_MS, Live
 from server import THIS_PYTHON
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
-# Neither goes on to its end while a test looks at it.
-LONG = """
-import torch
-torch.set_num_threads(1)
-widget.start("exact", "pattern", by="dest_src")
-"""
 KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+INTERRUPT_A_RUNNING_JOB = f"""(root) => {{
+  const timer = setInterval(() => {{
+    if (!root.querySelector(".pw-job progress[value]")) return;
+    clearInterval(timer);
+    {KERNEL}.interrupt();
+  }}, 50);
+}}"""
 
 
 def opened(server, browser, name):
-    write_copy([SETUP], server.root / name, THIS_PYTHON)
+    write_copy([BUSY_SETUP], server.root / name, THIS_PYTHON)
     notebook = Notebook(browser.new_context(viewport=VIEWPORT).new_page())
     notebook.open(server, name)
     notebook.run_all()
@@ -47,38 +48,28 @@ def live(notebook, request, pictures):
     assert notebook.errors == []
 
 
-def start_job(live):
-    live.notebook.run(LONG)
-    live.root.locator(".pw-job progress[value]").wait_for(timeout=WAIT_MS)
-
-
-def wait_until_it_ends(live):
-    live.root.locator(".pw-job:not([data-state=running])").wait_for(
-        timeout=WAIT_MS, state="attached"
-    )
-
-
 def check_it_works(live):
     """A click gets what another study finds for itself."""
     live.click(live.grid("q"), 4, 0)
     live.wait_for_picks(["L4H0.q"])
-    live.notebook.run("other = PatchStudy(study.model, demo.ioi_pairs(order='ABBA'))")
+    pairs = f"demo.ioi_pairs({MANY_PAIRS}, order='ABBA')"
+    live.notebook.run(f"other = PatchStudy(study.model, {pairs})")
     wanted = live.ask("other.exact(['L4H0.q'])['L4H0.q'].value")
     assert live.exact("L4H0.q") == pytest.approx(wanted, rel=1e-5)
 
 
 def test_an_interrupt_of_a_waiting_cell_keeps_what_is_done(live):
-    live.page.evaluate(f"() => setTimeout(() => {KERNEL}.interrupt(), 4000)")
+    live.root.evaluate(INTERRUPT_A_RUNNING_JOB)
     with pytest.raises(CellError, match="KeyboardInterrupt"):
         live.notebook.run("widget.run('exact', 'pattern', by='dest_src')")
-    wait_until_it_ends(live)
+    live.wait_for_its_end()
     found = live.ask("len(study.verified)")
     assert 0 < found < 9000
     check_it_works(live)
 
 
 def test_a_closed_last_view_stops_the_job_and_another_shows_what_is_known(live):
-    start_job(live)
+    live.start_job()
     live.notebook.clear_outputs()
     live.notebook.run("import asyncio; await asyncio.sleep(2)")
     assert live.ask("widget.job['state']") == "cancelled"
@@ -87,12 +78,12 @@ def test_a_closed_last_view_stops_the_job_and_another_shows_what_is_known(live):
     again = Live(live.notebook, live.notebook.output(cell).locator(".pw-root"))
     check_it_works(again)
     live.notebook.clear_outputs()
-    live.notebook.run_all()
+    live.notebook.run_cell(0)
 
 
 def test_a_cell_that_is_run_again_leaves_one_widget_that_works(live):
     live.notebook.run("old = __import__('weakref').ref(widget)")
-    start_job(live)
+    live.start_job()
     live.notebook.run_cell(0)
     live.notebook.run("import asyncio; await asyncio.sleep(2)")
     assert live.ask("old() is None or old().comm is None"), "the old one is closed"
@@ -105,27 +96,27 @@ def test_two_kernels_do_not_hear_each_other(live, lab_server, browser):
     other = opened(lab_server, browser, "other.ipynb")
     theirs = Live(other, other.output(0).locator(".pw-root"))
     theirs.grid("z")
-    start_job(theirs)
+    theirs.start_job()
     check_it_works(live)
     assert theirs.ask("[widget.selection, widget.job['state']]") == [[], "running"]
     theirs.root.locator(".pw-cancel").click()
-    wait_until_it_ends(theirs)
+    theirs.wait_for_its_end()
     assert theirs.root.locator(".pw-pick").count() == 0
     other.page.context.close()
 
 
 def test_a_page_that_is_loaded_again_shows_the_job_and_can_stop_it(live, lab_server):
-    start_job(live)
+    live.start_job()
     live.notebook.open(lab_server, "faults.ipynb")
     live.grid("z")
     live.root.locator(".pw-cancel").click()
-    wait_until_it_ends(live)
+    live.wait_for_its_end()
     assert live.ask("widget.job['state']") == "cancelled"
     check_it_works(live)
 
 
 def test_a_kernel_that_is_killed_takes_its_job_along(live):
-    start_job(live)
+    live.start_job()
     live.notebook.append("__import__('os')._exit(1)")
     index = len(live.notebook.cells()) - 1
     live.page.evaluate(
