@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 15
 CHECKOUT = Path(__file__).parents[2]
 OVERLAYS = CHECKOUT / ".venv/hosts"
