@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.long]
 KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 INTERRUPT_A_RUNNING_JOB = f"""(root) => {{
   const timer = setInterval(() => {{
-    if (!root.querySelector(".pw-job progress[value]")) return;
+    if (!(root.querySelector(".pw-job progress")?.value > 0)) return;
     clearInterval(timer);
     {KERNEL}.interrupt();
   }}, 50);
