@@ -2,7 +2,7 @@
 #
 #   make demo          JupyterLab on examples/quickstart.ipynb (the other examples are beside it)
 #   make test          everything but the long tests
-#   make test-long     the long tests, and every supported kernel
+#   make test-long     the long tests, and every supported host and kernel   (test-hosts: those alone)
 #   make lab           JupyterLab on the checkout
 #   make check         linters and types     (test-py test-tl2 test-js test-browser: one part each)
 #   make docs          the guide and the reference, as a site in build/site
@@ -23,6 +23,7 @@ BENCH ?=
 # The processor build of this release has no CUDA packages behind it.
 TORCH := torch==2.13.0
 KERNELS := 7.3.0 6.31.0
+HOSTS := ipywidgets7 notebook7 marimo
 
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # How the package is built and looks in a page does not depend on TransformerLens.
@@ -35,7 +36,7 @@ LAB := .venv/bin/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 # Without a display, Jupyter prints its address instead of looking for a browser.
 OPEN := $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--no-browser)
 
-.PHONY: demo lab docs test test-long test-py test-tl2 test-js test-browser bench bench-estimates check
+.PHONY: demo lab docs test test-long test-hosts test-py test-tl2 test-js test-browser bench bench-estimates check
 .PHONY: venv venv-tl2 bundle chromium lock clean
 
 # ---- set-up ---------------------------------------------------------------------------
@@ -76,6 +77,12 @@ chromium: .venv/installed
 	.venv/bin/python $(PIP_INSTALL) --no-deps --target $@.part ipykernel==$*
 	mv $@.part $@
 
+# So do other hosts, with what the environment itself has not.
+.venv/hosts/%: tests/browser/hosts/%.txt .venv/locked
+	@rm -rf $@ $@.part
+	.venv/bin/python $(PIP_INSTALL) --no-deps --target $@.part -r $<
+	mv $@.part $@
+
 # ---- the main job ---------------------------------------------------------------------
 
 # Jupyter takes the next free port where its usual one is in use.
@@ -114,7 +121,7 @@ endef
 test: check test-js .venv/installed .venv-tl2/installed $(BUNDLE) chromium
 	@$(call lanes,$(PYTEST),$(TL2_PYTEST),$(PYTEST) -m "browser and not long")
 
-test-long: .venv/installed .venv-tl2/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%)
+test-long: .venv/installed .venv-tl2/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%) $(HOSTS:%=.venv/hosts/%)
 	@$(call lanes,$(PYTEST) -m "long and not gpt2 and not browser",$(TL2_PYTEST) -m "long and not gpt2",$(PYTEST) -m "long and browser")
 
 test-py: .venv/installed $(BUNDLE)
@@ -129,6 +136,10 @@ test-js: node_modules/.package-lock.json
 
 test-browser: .venv/installed $(BUNDLE) chromium
 	@$(PYTEST) -m "browser and not long"
+
+# Every host with every kernel.
+test-hosts: .venv/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%) $(HOSTS:%=.venv/hosts/%)
+	@$(PYTEST) -m "long and browser" -s
 
 check: .venv/installed
 	@.venv/bin/ruff check

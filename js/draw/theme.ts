@@ -94,13 +94,28 @@ function hostMark({ body, documentElement }: Document): boolean | null {
 /** The first opaque background behind the widget; null where all are clear. */
 function backdropIsDark(root: HTMLElement): boolean | null {
   for (let at = parentOf(root); at !== null; at = parentOf(at)) {
-    const numbers = getComputedStyle(at).backgroundColor.match(/[\d.]+/g) ?? [];
-    const [red = 0, green = 0, blue = 0, alpha = 1] = numbers.map(Number);
-    if (numbers.length >= 3 && alpha > 0.5) {
-      return 0.299 * red + 0.587 * green + 0.114 * blue < 110;
-    }
+    const { light, alpha } = readColour(getComputedStyle(at).backgroundColor);
+    if (alpha > 0.5) return light < 0.43;
   }
   return null;
+}
+
+/**
+ * How light and how opaque a colour is, 0 to 1 each. Browsers keep the notation that a
+ * page has chosen: marimo's white is `color(srgb 1 1 1)`.
+ */
+function readColour(text: string): { light: number; alpha: number } {
+  const [, notation = "", values = ""] =
+    text.match(/^(\w+)\((?:[a-z][\w-]* )?(.*)\)$/) ?? [];
+  const [first = 0, second = 0, third = 0, alpha = 1] = (
+    values.match(/[\d.]+/g) ?? []
+  ).map(Number);
+  const luma = 0.299 * first + 0.587 * second + 0.114 * third;
+  if (/^rgba?$/.test(notation)) return { light: luma / 255, alpha };
+  if (notation === "color") return { light: luma, alpha };
+  if (/^okl(ab|ch)$/.test(notation)) return { light: first, alpha };
+  if (/^l(ab|ch)$/.test(notation)) return { light: first / 100, alpha };
+  return { light: 1, alpha: 0 }; // nothing that could be told
 }
 
 /** A page that follows the system says so with `color-scheme`. */

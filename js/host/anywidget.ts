@@ -4,6 +4,12 @@ import type { AnyModel } from "@anywidget/types";
 import type { Host } from "./host";
 import { onAbort } from "./life";
 
+/**
+ * ipywidgets sets whether a model's kernel is alive when it makes the model, and from
+ * then on only to say that it is not: when the kernel is restarted.
+ */
+const NO_LONGER_ALIVE = "comm_live_update";
+
 export function anywidgetHost(model: AnyModel): Host {
   return {
     get: (trait) => model.get(trait),
@@ -22,6 +28,8 @@ export function anywidgetHost(model: AnyModel): Host {
         (content, buffers) => listener(content, buffers ?? []),
         signal,
       ),
+    onLost: (callback, signal) =>
+      listen(model, NO_LONGER_ALIVE, () => callback(), signal),
   };
 }
 

@@ -72,6 +72,7 @@ export function exportedHost({ traits, answers }: Saved): Host {
     // Not before the asker waits: a kernel would not be quicker than that either.
     send: (content) => queueMicrotask(() => answer(content)),
     onMessage: (listener, signal) => addFor(listeners, listener, signal),
+    onLost() {}, // there was none
   };
 }
 

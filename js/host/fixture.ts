@@ -12,6 +12,8 @@ export interface FixtureHost extends Host {
   receive(trait: Trait, value: unknown): void;
   /** Delivers a message as the kernel would. */
   deliver(content: unknown, buffers?: readonly unknown[]): void;
+  /** Is gone, as a kernel that is restarted. */
+  lose(): void;
   listenerCount(): number;
 }
 
@@ -19,6 +21,7 @@ export function fixtureHost(initial: Partial<Record<Trait, unknown>>): FixtureHo
   const traits = new Map<string, unknown>(Object.entries(initial));
   const changes = new Set<{ trait: Trait; callback: () => void }>();
   const listeners = new Set<MessageListener>();
+  const mourners = new Set<() => void>();
   const sent: Record<string, unknown>[] = [];
   const written: [Trait, unknown][] = [];
 
@@ -42,6 +45,10 @@ export function fixtureHost(initial: Partial<Record<Trait, unknown>>): FixtureHo
     deliver(content, buffers = []) {
       for (const listener of [...listeners]) listener(content, buffers);
     },
-    listenerCount: () => changes.size + listeners.size,
+    onLost: (callback, signal) => addFor(mourners, callback, signal),
+    lose() {
+      for (const callback of [...mourners]) callback();
+    },
+    listenerCount: () => changes.size + listeners.size + mourners.size,
   };
 }

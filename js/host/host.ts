@@ -42,4 +42,6 @@ export interface Host {
   onChange(trait: Trait, callback: () => void, signal: AbortSignal): void;
   send(content: Record<string, unknown>): void;
   onMessage(listener: MessageListener, signal: AbortSignal): void;
+  /** Calls back once the kernel that knew the widget is gone, where the host tells. */
+  onLost(callback: () => void, signal: AbortSignal): void;
 }

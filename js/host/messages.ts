@@ -69,6 +69,7 @@ export function openChannel(
   const prefix = Math.random().toString(36).slice(2);
   const pending = new Map<string, Pending>();
   let count = 0;
+  let isLost = false;
 
   function receive(content: unknown, buffers: readonly unknown[]): void {
     if (isReply(content)) {
@@ -84,6 +85,10 @@ export function openChannel(
   }
 
   host.onMessage(receive, signal);
+  host.onLost(() => {
+    isLost = true;
+    for (const waiting of [...pending.values()]) waiting.reject(kernelLost());
+  }, signal);
 
   return {
     request(kind, body, { signal: caller, timeoutMs } = {}) {
@@ -102,6 +107,7 @@ export function openChannel(
         try {
           signal.throwIfAborted();
           caller?.throwIfAborted();
+          if (isLost) throw kernelLost();
           host.send({ ...body, kind, id });
         } catch (error) {
           fail(error);
@@ -127,6 +133,10 @@ function guard(
     clearTimeout(timer);
     for (const signal of signals) signal?.removeEventListener("abort", onAbort);
   };
+}
+
+function kernelLost(): RequestError {
+  return new RequestError("NoKernel", "the kernel was restarted, or has ended");
 }
 
 function abortError(): DOMException {

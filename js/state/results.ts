@@ -55,7 +55,8 @@ const JOB_STATES = ["idle", "running", "done", "failed", "cancelled"] as const;
 
 export interface Job {
   id: number;
-  state: (typeof JOB_STATES)[number];
+  /** "lost" is what the page makes of a job whose kernel is gone. */
+  state: (typeof JOB_STATES)[number] | "lost";
   done: number;
   total: number;
   label: string;

@@ -45,6 +45,7 @@ import {
 import { createRows, type RowStore } from "./rows";
 import { createSettings, type SetSetting, type SettingSignals } from "./settings";
 import type { Reader } from "./shape";
+import { createSilence } from "./silence";
 import { readStudy, type Study } from "./study";
 
 export interface Store extends SettingSignals {
@@ -57,6 +58,8 @@ export interface Store extends SettingSignals {
   readonly question: ReadonlySignal<Question | null>;
   /** The job's state, with the newest progress in it. */
   readonly job: ReadonlySignal<Job>;
+  /** For how many seconds nothing has been heard of it: see `silence.ts`. */
+  readonly silence: ReadonlySignal<number>;
   /** Why the kernel did not do what a job's button asked; null if it did. */
   readonly jobFailure: ReadonlySignal<string | null>;
   /** Index of the pair shown; -1 for the mean, and where there is no such pair. */
@@ -86,6 +89,8 @@ export interface Store extends SettingSignals {
   retryJob(): Promise<void>;
 }
 
+const LOST_JOB: Job = { ...NO_JOB, state: "lost" };
+
 export function createStore(host: Host, signal: AbortSignal): Store {
   const report = reportOnce();
   const progress = makeSignal<JobProgress | null>(null);
@@ -104,6 +109,9 @@ export function createStore(host: Host, signal: AbortSignal): Store {
   const diagnoses = createDiagnoses(channel);
   const rows = createRows(channel);
   const neurons = createNeurons(channel);
+  const isRunning = computed(() => kernel.job.value.state === "running");
+  const silence = createSilence(host, isRunning, signal);
+  const isLost = computed(() => silence.value === Number.POSITIVE_INFINITY);
   const jobFailure = makeSignal<string | null>(null);
   onAbort(signal, forgetWith(kernel.study, [attention]));
   // A method that is asked for is not on show at once: what the kernel tells in between
@@ -131,7 +139,10 @@ export function createStore(host: Host, signal: AbortSignal): Store {
     set,
     pair: computed(() => knownPair(kernel.study.value, signals.pair.value)),
     ...kernel,
-    job: computed(() => withProgress(kernel.job.value, progress.value)),
+    job: computed(() =>
+      isLost.value ? LOST_JOB : withProgress(kernel.job.value, progress.value),
+    ),
+    silence,
     figure: computed(() => {
       const [grids, verified] = [kernel.grids.value, kernel.verified.value];
       const [shown, mine] = [signals.shown.value, kernel.mine.value];

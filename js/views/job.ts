@@ -17,13 +17,14 @@ export const jobView: MakeView = ({ store, signal }) => {
   react(signal, () => {
     const job = store.job.value;
     bar.dataset.state = job.state;
+    const silence = store.silence.value;
     const missing = store.selection.value.filter(
       (name) => !store.verified.value.has(name),
     ).length;
     const failure = store.jobFailure.value;
     const refused = el("span", "pw-error", `Not done: ${failure}`);
     bar.replaceChildren(
-      ...content(job, missing, { cancel, retry }),
+      ...content(job, missing, silence, { cancel, retry }),
       ...(failure ? [refused] : []),
     );
   });
@@ -33,15 +34,26 @@ export const jobView: MakeView = ({ store, signal }) => {
 function content(
   job: Job,
   missing: number,
+  silence: number,
   { cancel, retry }: Record<"cancel" | "retry", HTMLElement>,
 ): HTMLElement[] {
-  if (job.state === "running") return running(job, cancel);
+  if (job.state === "lost") return [el("div", { role: "alert" }, LOST)];
+  if (job.state === "running") return [...running(job, cancel), ...silent(silence)];
   const isVerification = isOfVerification(job.label);
   const again = missing > 0 || isVerification ? [retry] : [];
   if (job.state === "failed") return [failed(job), ...again];
   // A newer pick cancels an older one: that is no news once all picks are known.
   if (job.state !== "cancelled" || again.length === 0) return [];
   return [quiet(isVerification ? stopped(job) : cancelled(missing)), ...again];
+}
+
+const LOST =
+  "The kernel that knew this widget was restarted, or has ended. What is shown was found " +
+  "before; to go on, run the cell again.";
+
+function silent(seconds: number): HTMLElement[] {
+  const text = `No news for ${duration(seconds)}: the kernel is busy, or gone.`;
+  return seconds > 0 ? [el("span", { class: "pw-quiet", role: "status" }, text)] : [];
 }
 
 function running(job: Job, cancel: HTMLElement): HTMLElement[] {

@@ -85,9 +85,7 @@ class Notebook:
 
     def open(self, server: Server, name: str) -> None:
         """Show the notebook and wait for its kernel."""
-        # `reset` forgets the workspace, in which an earlier notebook may still lie.
-        query = f"reset&token={server.token}"
-        self.page.goto(f"{server.url}/lab/tree/{name}?{query}")
+        self.page.goto(server.address_of(name))
         self.page.wait_for_function(IS_READY, timeout=READY_SECONDS * 1000)
 
     def run_all(self, timeout: float = CELL_SECONDS) -> None:

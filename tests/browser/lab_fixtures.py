@@ -8,20 +8,15 @@ import chromium
 import pytest
 from lab import CHROMIUM_FLAGS, VIEWPORT, Notebook, write_copy
 from playwright.sync_api import sync_playwright
-from server import THIS_PYTHON, running_server, write_kernel
+from server import THIS_PYTHON, running_server
 
 ROOT = Path(__file__).parents[2]
-OLDER_KERNELS = ROOT / ".venv/kernels"
 
 
 @pytest.fixture(scope="session")
 def lab_server(tmp_path_factory):
     """A JupyterLab with this Python as a kernel, and the older kernels installed."""
-    folder = tmp_path_factory.mktemp("lab")
-    write_kernel(folder, THIS_PYTHON)
-    for overlay in sorted(OLDER_KERNELS.glob("*")):
-        write_kernel(folder, f"ipykernel-{overlay.name}", overlay)
-    with running_server(folder) as server:
+    with running_server(tmp_path_factory.mktemp("lab")) as server:
         yield server
 
 

@@ -1,6 +1,6 @@
 // @vitest-environment node
 import type { AnyModel } from "@anywidget/types";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { anywidgetHost } from "../../js/host/anywidget";
 
 type Handler = (...args: unknown[]) => void;
@@ -77,6 +77,18 @@ describe.each(["backbone", "marimo"] as const)("in the manner of %s", (style) =>
     host.onMessage(() => {}, AbortSignal.abort());
     expect(count()).toBe(0);
   });
+});
+
+test("a kernel that is restarted is told by ipywidgets, until the life is over", () => {
+  const { model, fire, count } = fakeModel("backbone");
+  const life = new AbortController();
+  const lost = vi.fn();
+  anywidgetHost(model).onLost(lost, life.signal);
+  expect(lost).not.toHaveBeenCalled();
+  fire("comm_live_update");
+  expect(lost).toHaveBeenCalledOnce();
+  life.abort();
+  expect(count()).toBe(0);
 });
 
 test("messages come with their buffers, or with none", () => {

@@ -47,6 +47,33 @@ test("the nearest opaque background counts, through a shadow root as well", () =
   expect(isDark(inner)).toBe(true);
 });
 
+test.each<[string, boolean]>([
+  ["rgb(255, 255, 255)", false],
+  ["rgb(24, 28, 26)", true],
+  ["rgba(255, 255, 255, 0.2)", true],
+  ["color(srgb 1 1 1)", false],
+  ["color(srgb 0.09 0.11 0.1)", true],
+  ["color(display-p3 0.95 0.95 0.95)", false],
+  ["color(srgb 1 1 1 / 0.1)", true],
+  ["oklch(0.99 0.01 250)", false],
+  ["oklab(0.2 -0.01 0.01)", true],
+  ["lab(95 0 0)", false],
+  ["lch(12% 3 40)", true],
+  ["transparent", true],
+])("a backdrop of %s is told, in whatever notation", (backgroundColor, dark) => {
+  // What shines through is the page behind it, which is dark.
+  const backdrop = place();
+  const root = backdrop.appendChild(document.createElement("div"));
+  vi.spyOn(window, "getComputedStyle").mockImplementation(
+    (element) =>
+      ({
+        backgroundColor: element === backdrop ? backgroundColor : "rgb(9, 9, 9)",
+      }) as CSSStyleDeclaration,
+  );
+  expect(isDark(root)).toBe(dark);
+  vi.restoreAllMocks();
+});
+
 test("a change of the host is followed until the abort, and other changes are not", async () => {
   const life = new AbortController();
   const { theme } = watchTheme(place(), life.signal);
