@@ -99,7 +99,7 @@ def test_2_the_two_late_heads_together_are_the_attention_of_their_layer(course):
     both = names["study"].joint(names["final"])
     assert len(both.nodes) == 2
     assert both.value == pytest.approx(
-        float(names["blocks"][1, -1, names["END"]]), abs=0.02
+        float(names["blocks"][1, names["deepest"], names["END"]]), abs=0.02
     )
 
 

@@ -36,7 +36,7 @@ def test_lists_tensors_and_rounding():
         (lambda x: None, None, "it returns nothing"),
         (lambda x: "six", None, "ValueError"),
         (lambda x: float("nan"), None, "It gives nan"),
-        (lambda: 6, None, "TypeError"),
+        (lambda: 6, "hook_keyword", "TypeError"),
         (6, "not_a_function", "Give the function itself"),
     ],
 )
