@@ -67,6 +67,12 @@ def test_every_exercise_has_its_parts(path):
         assert "**Goal" in source_of(cells[f"{name}-goal"])
         solution = cells[f"{name}-solution"]["metadata"]
         assert solution == {"jupyter": {"source_hidden": True}, "tags": ["solution"]}
+        # A check that was written for one exercise holds its answer.
+        check = cells[f"{name}-check"]
+        folded = {"jupyter": {"source_hidden": True}}
+        assert check["metadata"] == (
+            folded if "check_answer" in source_of(check) else {}
+        )
     numbered = re.findall(
         r"^## Exercise (\d).*\n\n\*Difficulty [1-5] of 5 · about \d+ minutes",
         "\n".join(source_of(cell) for cell in cells_of(path)),
