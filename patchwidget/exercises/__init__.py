@@ -18,6 +18,7 @@ line it came from.
 
 from __future__ import annotations
 
+from patchwidget.exercises.answer import check_answer
 from patchwidget.exercises.estimates import check_attribution_patch, check_query_fix
 from patchwidget.exercises.heads import (
     check_get_act_patch_attn_head_all_pos_every,
@@ -41,6 +42,7 @@ from patchwidget.exercises.verdict import Verdict
 
 __all__ = [
     "Verdict",
+    "check_answer",
     "check_attribution_patch",
     "check_get_act_patch_attn_head_all_pos_every",
     "check_get_act_patch_attn_head_by_pos_every",

@@ -64,8 +64,9 @@ HINTS: tuple[Hint, ...] = (
     Hint(
         "no_such_hook",
         r"KeyError|hook point|hook_|not found",
-        "No activation has that name: `transformer_lens.utils.get_act_name('z', layer)` "
-        "gives the right one, 'blocks.0.attn.hook_z'.",
+        "No activation has that name: `get_act_name('z', layer)`, in transformer_lens.utils "
+        "or (since 4.0) transformer_lens.utilities, gives the right one, "
+        "'blocks.0.attn.hook_z'.",
     ),
 )
 

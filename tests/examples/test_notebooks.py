@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 from notebooks import EXAMPLES, cells_of, run
 
-NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+NOTEBOOKS = sorted(
+    path
+    for path in EXAMPLES.rglob("*.ipynb")
+    if ".ipynb_checkpoints" not in path.parts  # JupyterLab's own copies
+)
 
 
 def test_there_are_examples():
@@ -20,7 +24,7 @@ def test_nothing_that_a_run_leaves_is_committed(path):
     assert all(cell["execution_count"] is None for cell in code)
 
 
-# The others are run by the tests of what it says.
+# The others are run by the tests of what they say.
 def test_the_quickstart_runs():
     widget = run(EXAMPLES / "quickstart.ipynb")["widget"]
     assert len(widget.selection) == 2
