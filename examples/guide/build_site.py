@@ -41,6 +41,8 @@ GUIDE_PAGES = {
         "reading-the-views.html",
         "How to read each view",
     ),
+    "examples/guide/circuits.md": ("circuits.html", "Paths and circuits"),
+    "examples/guide/jobs-and-files.md": ("jobs-and-files.html", "Jobs, files, pages"),
     "examples/guide/limits.md": ("limits.html", "Limits"),
     "examples/guide/checkers.md": ("checkers.html", "Checker catalogue"),
 }

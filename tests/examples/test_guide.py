@@ -29,10 +29,18 @@ def pictures(monkeypatch):
 
 
 # What a notebook becomes has a test of its own.
-@pytest.mark.parametrize("page", sorted(PAGES.keys() - {"from-your-notebook"}))
+@pytest.mark.parametrize(
+    "page", sorted(PAGES.keys() - {"from-your-notebook", "circuits"})
+)
 def test_every_block_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some of them write files
     run(PAGES[page])
+
+
+def test_circuits_are_as_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    reading = run(PAGES["circuits"])["both"].reading("L0H0", "L1H0")
+    assert reading == "OR-like (denoising -0.26, noising +0.22)"
 
 
 def test_a_notebook_gives_the_same_before_and_after(pictures):
