@@ -331,6 +331,8 @@ WRONG = [
     ("verify.start", {"what": "some", "of": ""}, "ValueError", "'some'"),
     ("verify.start", {"what": "top", "of": "q", "top": "x"}, "TypeError", "'x'"),
     ("verify.start", {"what": "all", "of": "neuron"}, "ValueError", "neuron"),
+    ("question.check", {}, "ValueError", "not asked any more"),
+    ("question.solve", {"about": 3}, "ValueError", "not asked any more"),
 ]
 
 
@@ -345,6 +347,7 @@ def test_a_request_that_fails_is_answered(widget, kind, body, error, message):
 
 
 def test_every_request_is_known_and_tried_with_something_wrong():
-    jobs = {messages.VERIFY_START, messages.JOB_CANCEL, messages.JOB_RETRY}
-    assert set(ANSWERS) | jobs == set(messages.REQUESTS)
-    assert {kind for kind, *_ in WRONG} == set(ANSWERS) | {messages.VERIFY_START}
+    asking = {*ANSWERS, *messages.STARTING}
+    jobs = {messages.JOB_CANCEL, messages.JOB_RETRY}
+    assert asking | jobs == set(messages.REQUESTS)
+    assert {kind for kind, *_ in WRONG} == asking
