@@ -30,6 +30,8 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 TL2_IGNORES := $(addprefix --ignore=tests/,packaging browser benchmarks)
 TL2_PYTEST = .venv-tl2/bin/python -m pytest $(TL2_IGNORES) $(PYTEST_FLAGS)
 PYTEST = .venv/bin/python -m pytest $(PYTEST_FLAGS)
+CHECK := .venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
+TEST_JS := npm run -s check && npm run -s test
 BUNDLE := patchwidget/static/widget.js
 BUNDLE_SOURCES := $(shell find js -name '*.ts' -o -name '*.css' -o -name 'build.mjs') package.json
 LAB := .venv/bin/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
@@ -98,31 +100,31 @@ docs: .venv/installed $(BUNDLE)
 
 # ---- tests ----------------------------------------------------------------------------
 
-# Two lanes, a core each: the first command beside the other two, whose output comes after.
+# Two lanes, a core each: the commands of the first beside those of the second, whose output
+# comes after. Every command is run, whatever becomes of the others.
 define lanes
 export OMP_NUM_THREADS=1
 mkdir -p .artifacts
-second_lane() {
-  local status=0
-  $(2) || status=$$?
-  $(3) || status=$$?
+lane() {
+  local status=0 command
+  for command in "$$@"; do eval "$$command" || status=$$?; done
   return $$status
 }
-second_lane >.artifacts/second-lane.log 2>&1 & second=$$!
+lane $(2) >.artifacts/second-lane.log 2>&1 & second=$$!
 trap "kill $$second 2>/dev/null || true" EXIT
 status=0
-$(1) || status=$$?
+lane $(1) || status=$$?
 echo "waiting for TransformerLens 2 and the browser"
 wait $$second || status=$$?
 cat .artifacts/second-lane.log
 exit $$status
 endef
 
-test: check test-js .venv/installed .venv-tl2/installed $(BUNDLE) chromium
-	@$(call lanes,$(PYTEST),$(TL2_PYTEST),$(PYTEST) -m "browser and not long")
+test: .venv/installed .venv-tl2/installed $(BUNDLE) chromium
+	@$(call lanes,'$(CHECK)' '$(TEST_JS)' '$(PYTEST)','$(TL2_PYTEST)' '$(PYTEST) -m "browser and not long"')
 
 test-long: .venv/installed .venv-tl2/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%) $(HOSTS:%=.venv/hosts/%)
-	@$(call lanes,$(PYTEST) -m "long and not gpt2 and not browser",$(TL2_PYTEST) -m "long and not gpt2",$(PYTEST) -m "long and browser")
+	@$(call lanes,'$(PYTEST) -m "long and not gpt2 and not browser"' '$(TL2_PYTEST) -m "long and not gpt2"','$(PYTEST) -m "long and browser"')
 
 test-py: .venv/installed $(BUNDLE)
 	@$(PYTEST)
@@ -131,8 +133,7 @@ test-tl2: .venv-tl2/installed $(BUNDLE)
 	@$(TL2_PYTEST)
 
 test-js: node_modules/.package-lock.json
-	@npm run -s check
-	npm run -s test
+	@$(TEST_JS)
 
 test-browser: .venv/installed $(BUNDLE) chromium
 	@$(PYTEST) -m "browser and not long"
@@ -142,9 +143,7 @@ test-hosts: .venv/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%) $(HO
 	@$(PYTEST) -m "long and browser" -s
 
 check: .venv/installed
-	@.venv/bin/ruff check
-	.venv/bin/ruff format --check
-	.venv/bin/mypy
+	@$(CHECK)
 
 bench: .venv/installed $(BUNDLE) chromium
 	@$(PYTEST) tests/benchmarks/$(BENCH) -m "" -s

@@ -193,14 +193,14 @@ def bounded(most):
     assert tracemalloc.get_traced_memory()[1] - before < most
 
 
-def test_two_thousand_files(path):
+def test_a_thousand_files(path):
     tracemalloc.start()
     try:
-        refused, fine = fuzz(path, 2_000, seed=0)
+        refused, fine = fuzz(path, 1_000, seed=0)
     finally:
         tracemalloc.stop()
-    assert refused > 1_000
-    assert fine > 50
+    assert refused > 500
+    assert fine > 25
 
 
 @pytest.mark.long
