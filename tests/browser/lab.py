@@ -109,6 +109,10 @@ class Notebook:
         """Take every output off the page."""
         self._run("notebook:clear-all-cell-outputs", None, CELL_SECONDS)
 
+    def save(self) -> None:
+        """Save the notebook with its outputs: what is not saved is not there again."""
+        self.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+
     def _run(self, command: str, index: int | None, timeout: float) -> None:
         self.page.evaluate(START, [command, index])
         self.page.wait_for_function(

@@ -106,6 +106,7 @@ def test_two_kernels_do_not_hear_each_other(live, lab_server, browser):
 
 
 def test_a_page_that_is_loaded_again_shows_the_job_and_can_stop_it(live, lab_server):
+    live.notebook.save()
     live.start_job()
     live.notebook.open(lab_server, "faults.ipynb")
     live.grid("z")
