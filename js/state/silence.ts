@@ -6,6 +6,7 @@ import {
   type ReadonlySignal,
 } from "@preact/signals-core";
 import type { Host, KernelTrait } from "../host/host";
+import { onAbort } from "../host/life";
 
 /** The kernel tells of a job several times a second, unless a cell or a long step runs. */
 const SILENT_AFTER_S = 5;
@@ -49,6 +50,6 @@ export function createSilence(
       hear();
     };
   });
-  signal.addEventListener("abort", stop, { once: true });
+  onAbort(signal, stop);
   return silence;
 }

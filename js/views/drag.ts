@@ -1,7 +1,7 @@
 /** Drags on a canvas, with a mouse, a pen, or a finger that was held still before. */
 
 import { listen } from "../draw/dom";
-import { childLife } from "../host/life";
+import { childLife, onAbort } from "../host/life";
 
 /** One drag, from the press to the release, wherever on the page that is. */
 export interface Drag {
@@ -71,7 +71,7 @@ function afterHold(
     give();
     act();
   }, HOLD_MS);
-  life.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  onAbort(life.signal, () => clearTimeout(timer));
   const move = (event: MouseEvent) => {
     if (distance(start, event) >= SLACK_PX) give();
   };

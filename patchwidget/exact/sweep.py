@@ -40,10 +40,10 @@ def sweep(swap: Swap, patches: Sequence[Patch]) -> Iterator[Found]:
         some = patches[start : start + _SORTED_AT_ONCE]
         with computing():
             firsts = [swap.reaching(patch) for patch in some]
-        pairs = list(zip(some, firsts, strict=True))
-        moving += [(patch, first) for patch, first in pairs if first is not None]
+        placed = list(zip(some, firsts, strict=True))
+        moving += [(patch, first) for patch, first in placed if first is not None]
         if None in firsts:
-            yield tuple(swap.untouched(patch) for patch, f in pairs if f is None)
+            yield tuple(swap.untouched(patch) for patch, f in placed if f is None)
     waiting, at_most = deque(batches(swap, moving)), len(moving)
     while waiting:
         batch = waiting.popleft()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -179,3 +180,12 @@ class Live:
 def number(text: str) -> float:
     """A number as the page writes it."""
     return float(text.replace("−", "-").replace("+", ""))
+
+
+@contextmanager
+def on_screen(notebook, request, pictures):
+    """A notebook's first widget: a picture if the test fails, and no error in the page."""
+    yield Live(notebook, notebook.output(0).locator(".pw-root"))
+    if getattr(request.node, "has_failed", False):
+        notebook.screenshot(pictures / "failed.png")
+    assert notebook.errors == []

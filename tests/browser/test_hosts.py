@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from lab import VIEWPORT, Notebook, write_copy
-from live import BUSY_SETUP, CANCEL, CANCEL_MS, MANY_PAIRS, WAIT_MS, Live
+from live import BUSY_SETUP, CANCEL, CANCEL_MS, MANY_PAIRS, WAIT_MS, on_screen
 from server import (
     JUPYTERLAB,
     LAB_IPYWIDGETS_7,
@@ -64,12 +64,9 @@ def opened(server, browser, request):
 @pytest.fixture
 def live(opened, request, pictures):
     notebook, _ = opened
-    live = Live(notebook, notebook.output(0).locator(".pw-root"))
-    live.grid("z")
-    yield live
-    if getattr(request.node, "has_failed", False):
-        notebook.screenshot(pictures / "failed.png")
-    assert notebook.errors == []
+    with on_screen(notebook, request, pictures) as live:
+        live.grid("z")
+        yield live
 
 
 def check_a_click(live, head, truth):

@@ -13,7 +13,7 @@ import re
 import pytest
 import torch
 from lab import VIEWPORT, Notebook, write_copy
-from live import SETUP, WAIT_MS, Live, number
+from live import SETUP, WAIT_MS, Live, number, on_screen
 from server import THIS_PYTHON
 from torch.testing import assert_close
 
@@ -56,13 +56,10 @@ def notebook(lab_server, browser):
 
 @pytest.fixture
 def live(notebook, request, pictures):
-    live = Live(notebook, notebook.output(0).locator(".pw-root"))
-    live.set(**FRESH)
-    live.grid("z")
-    yield live
-    if getattr(request.node, "has_failed", False):
-        notebook.screenshot(pictures / "failed.png")
-    assert notebook.errors == []
+    with on_screen(notebook, request, pictures) as live:
+        live.set(**FRESH)
+        live.grid("z")
+        yield live
 
 
 def strengths(colours):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from lab import VIEWPORT, CellError, Notebook, write_copy
-from live import BUSY_SETUP, MANY_PAIRS, WAIT_MS, Live
+from live import BUSY_SETUP, MANY_PAIRS, WAIT_MS, Live, on_screen
 from server import THIS_PYTHON
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -40,12 +40,9 @@ def notebook(lab_server, browser):
 
 @pytest.fixture
 def live(notebook, request, pictures):
-    live = Live(notebook, notebook.output(0).locator(".pw-root"))
-    live.grid("z")
-    yield live
-    if getattr(request.node, "has_failed", False):
-        notebook.screenshot(pictures / "failed.png")
-    assert notebook.errors == []
+    with on_screen(notebook, request, pictures) as live:
+        live.grid("z")
+        yield live
 
 
 def check_it_works(live):

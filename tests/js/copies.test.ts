@@ -14,6 +14,14 @@ function openStudy(): Study {
   return read;
 }
 
+type Data = Parameters<typeof toCsv>[0];
+
+/** The lines of a file, its header first. */
+function written(data: Pick<Data, "grids" | "verified"> & Partial<Data>): string[] {
+  const text = toCsv({ study, mine: new Map(), names: {}, method: "atp", ...data });
+  return text.trim().split("\r\n");
+}
+
 const SETTINGS = {
   selection: [],
   shown: "estimate",
@@ -59,15 +67,7 @@ function csv() {
     ),
   );
   const grids = new Map([["resid_pre" as const, readGrid(raw, "grid")]]);
-  const lines = toCsv({
-    study,
-    grids,
-    verified,
-    mine: new Map(),
-    names: {},
-    method: "atp",
-  }).split("\r\n");
-  const [header = "", ...rest] = lines;
+  const [header = "", ...rest] = written({ grids, verified });
   return rest.map((line) => {
     const fields = line.split(",");
     return Object.fromEntries(header.split(",").map((name, at) => [name, fields[at]]));
@@ -118,16 +118,7 @@ test("the miss of an estimate without a sign is that of the sizes", () => {
   const entry = Object.values(grid("z", ["layer", "head"], [1, 2], () => 0.3))[0];
   const sized = readGrid({ ...(entry as object), signed: false }, "grid");
   const grids = new Map([["z" as const, sized]]);
-  const [header = "", ...lines] = toCsv({
-    study,
-    grids,
-    verified,
-    mine: new Map(),
-    names: {},
-    method: "atp",
-  })
-    .trim()
-    .split("\r\n");
+  const [header = "", ...lines] = written({ grids, verified });
   const at = header.split(",").indexOf("miss");
   const misses = lines.map((line) => line.split(",")[at]).filter(Boolean);
   expect(misses).toHaveLength(2);
@@ -142,9 +133,7 @@ test("one's own values stand beside, with how far they are from what is known", 
     ["L0H1.z", readVerified({ ...result, interval: null }, "")],
   ]);
   const mine = new Map([["z" as const, Float32Array.of(0.75, 0.75, Number.NaN)]]);
-  const lines = toCsv({ study, grids, verified, mine, names: {}, method: "atp" })
-    .trim()
-    .split("\r\n");
+  const lines = written({ grids, verified, mine });
   const ends = lines.map((line) => line.split(",").slice(-2));
   expect(ends).toEqual([
     ["mine", "mine_miss"],

@@ -1,34 +1,11 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
-import { createStore, type Store } from "../../js/state/store";
-import { mountWidget } from "../../js/views/widget";
+import { expect, test } from "vitest";
+import { host, open as openWith, place, store } from "./opened";
 import { CASES } from "./page/cases";
 import { TRAITS } from "./page/data";
-import { standInBrowser } from "./support";
-
-let host: FixtureHost;
-let life: AbortController;
-let store: Store;
-let place: HTMLElement;
 
 function open(traits: object = {}): void {
-  standInBrowser();
-  host = fixtureHost({ ...CASES.mine?.(), ...traits });
-  life = new AbortController();
-  store = createStore(host, life.signal);
-  place = document.body.appendChild(document.createElement("div"));
-  mountWidget(store, place, life.signal);
+  openWith({ ...CASES.mine?.(), ...traits });
 }
-
-beforeEach(() => {
-  vi.spyOn(console, "warn").mockImplementation(() => {});
-});
-
-afterEach(() => {
-  life.abort();
-  document.body.replaceChildren();
-  vi.unstubAllGlobals();
-});
 
 function choices(): string[] {
   const buttons = [...place.querySelectorAll<HTMLElement>(".pw-switch .pw-shown")];

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, vi } from "vitest";
 import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
+import type { Host } from "../../js/host/host";
 import { createStore, type Store } from "../../js/state/store";
 import { mountWidget } from "../../js/views/widget";
 import { TRAITS } from "./page/data";
@@ -16,10 +17,15 @@ export let place: HTMLElement;
 
 /** `mount` puts something else than the whole widget into the place. */
 export function open(traits: object = TRAITS, width = 1000, mount = mountWidget): void {
-  browser = standInBrowser(width);
   host = fixtureHost({ ...traits });
+  openOn(host, width, mount);
+}
+
+/** The same on a host of another kind. */
+export function openOn(on: Host, width = 1000, mount = mountWidget): void {
+  browser = standInBrowser(width);
   life = new AbortController();
-  store = createStore(host, life.signal);
+  store = createStore(on, life.signal);
   place = document.body.appendChild(document.createElement("div"));
   mount(store, place, life.signal);
 }

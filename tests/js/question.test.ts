@@ -1,45 +1,19 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { exportedHost } from "../../js/host/exported";
-import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
-import type { Host } from "../../js/host/host";
-import { createStore, type Store } from "../../js/state/store";
+import type { FixtureHost } from "../../js/host/fixture";
+import { createStore } from "../../js/state/store";
 import { mountWidget } from "../../js/views/widget";
+import { host, life, openOn, open as openWith, place } from "./opened";
 import { CASES } from "./page/cases";
-import { settle, standInBrowser } from "./support";
+import { settle } from "./support";
 
 const TRAITS = CASES.question?.() ?? {};
 const QUESTION = Object(TRAITS).question;
 
-let life: AbortController;
-let place: HTMLElement;
-
-function openOn(host: Host): Store {
-  standInBrowser();
-  life = new AbortController();
-  const store = createStore(host, life.signal);
-  place = document.body.appendChild(document.createElement("div"));
-  mountWidget(store, place, life.signal);
-  return store;
-}
-
 function open(question: object = {}): FixtureHost {
-  const host = fixtureHost({
-    ...TRAITS,
-    question: { ...QUESTION, reply: null, ...question },
-  });
-  openOn(host);
+  openWith({ ...TRAITS, question: { ...QUESTION, reply: null, ...question } });
   return host;
 }
-
-beforeEach(() => {
-  vi.spyOn(console, "warn").mockImplementation(() => {});
-});
-
-afterEach(() => {
-  life.abort();
-  document.body.replaceChildren();
-  vi.unstubAllGlobals();
-});
 
 function parts(): HTMLDetailsElement[] {
   return [...place.querySelectorAll<HTMLDetailsElement>(".pw-question details")];
