@@ -66,7 +66,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     ),
     "patchwidget.exact": ("PatchCost", "Progress"),
     "patchwidget.exercises": (),
-    "patchwidget.grids": ("Scale", "Cost"),
+    "patchwidget.grids": ("Labelled", "Scale", "Cost"),
     "patchwidget.patching": (),
     "patchwidget.paths": ("Path", "PathGrid", "ExactPaths"),
     "patchwidget.rank": (
