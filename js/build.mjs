@@ -2,7 +2,7 @@
 //   node js/build.mjs            one minified build
 //   node js/build.mjs --page     the fixture page, for the browser tests
 //   node js/build.mjs --serve    rebuild on change, and serve the fixture page
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
@@ -27,14 +27,28 @@ const options = {
   logLevel: "warning",
 };
 
+/** The second module: what it reacts to is the first one's, so its signals must be, too. */
+const circuitOptions = {
+  ...options,
+  entryPoints: [
+    { in: "js/circuit/index.ts", out: "circuit" },
+    { in: "js/circuit/style.css", out: "circuit" },
+  ],
+  alias: { "@preact/signals-core": "./js/circuit/signals.ts" },
+};
+
+/** Larger, they would be slow to load: in KiB, minified. */
+const MOST = { "widget.js": 150, "circuit.js": 40 };
+
 async function build() {
-  const { metafile } = await esbuild.build({
-    ...options,
-    minify: true,
-    metafile: true,
-  });
-  for (const [path, { bytes }] of Object.entries(metafile.outputs)) {
-    console.log(`${path}  ${(bytes / 1024).toFixed(1)} KB`);
+  for (const some of [options, circuitOptions]) {
+    const { metafile } = await esbuild.build({ ...some, minify: true, metafile: true });
+    for (const [path, { bytes }] of Object.entries(metafile.outputs)) {
+      const size = bytes / 1024;
+      console.log(`${path}  ${size.toFixed(1)} KB`);
+      const most = MOST[basename(path)];
+      if (size > most) throw new Error(`${path} is larger than ${most} KB`);
+    }
   }
 }
 
@@ -47,14 +61,13 @@ const pageOptions = {
   ],
   outdir: "build/page",
 };
+const pageCircuitOptions = { ...circuitOptions, outdir: pageOptions.outdir };
 
 async function serve() {
-  const context = await esbuild.context({
-    ...pageOptions,
-    sourcemap: "inline",
-    logLevel: "info",
-  });
-  await context.watch();
+  const watched = { sourcemap: "inline", logLevel: "info" };
+  const context = await esbuild.context({ ...pageOptions, ...watched });
+  const circuit = await esbuild.context({ ...pageCircuitOptions, ...watched });
+  await Promise.all([context.watch(), circuit.watch()]);
   // The whole checkout is served: the page lies in one folder, its script in another.
   const { port } = await context.serve({
     servedir: root,
@@ -66,8 +79,9 @@ async function serve() {
 
 try {
   if (process.argv.includes("--serve")) await serve();
-  else if (process.argv.includes("--page")) await esbuild.build(pageOptions);
-  else await build();
+  else if (process.argv.includes("--page")) {
+    await Promise.all([pageOptions, pageCircuitOptions].map(esbuild.build));
+  } else await build();
 } catch (error) {
   // esbuild has already printed its own errors, with the lines that they are about.
   if (!error.errors) throw error;

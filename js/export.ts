@@ -7,6 +7,7 @@
 
 import { exportedHost, type Saved } from "./host/exported";
 import type { Host } from "./host/host";
+import { imported } from "./host/imported";
 
 interface Widget {
   mount(host: Host, parent: HTMLElement, signal: AbortSignal): void;
@@ -21,7 +22,7 @@ interface Packed {
 
 const place = elementOf("pw-widget");
 try {
-  const widget = await loaded(read<string>("pw-bundle"));
+  const widget = await imported<Widget>(read<string>("pw-bundle"));
   const saved = unpacked(read<Packed>("pw-saved"));
   const { signal } = new AbortController();
   widget.mount(exportedHost(saved), place, signal);
@@ -38,16 +39,6 @@ function elementOf(id: string): HTMLElement {
 
 function read<T>(id: string): T {
   return JSON.parse(elementOf(id).textContent ?? "");
-}
-
-/** A page from a file may import nothing but what it has made itself. */
-async function loaded(code: string): Promise<Widget> {
-  const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-  try {
-    return await import(url);
-  } finally {
-    URL.revokeObjectURL(url);
-  }
 }
 
 function unpacked({ value, paths, buffers }: Packed): Saved {

@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUNDLE = ("widget.js", "widget.css", "export.js")
+BUNDLE = ("widget.js", "widget.css", "export.js", "circuit.js", "circuit.css")
 SKIP_VARIABLE = "PATCHWIDGET_SKIP_BUNDLE"
 
 

@@ -22,6 +22,8 @@ const NO_KERNEL = "this is a saved page, with no kernel to compute it";
 const NOT_INSIDE = "it is not in this saved page, and there is no kernel to ask";
 const NO_PATTERN =
   "that of this head and pair is not in this saved page, and there is no kernel to ask";
+const NOT_COMPUTED =
+  "no path and no circuit was computed before this page was saved, and there is no kernel to ask";
 const COMPUTED_ONLY =
   "This is a saved page: it shows what was computed, and has no kernel to compute more.";
 const IDLE = { id: 0, state: "idle", done: 0, total: 0, label: "", error: null };
@@ -81,8 +83,13 @@ function answerTo(
   request: Record<string, unknown>,
   saved: ReadonlyMap<string, SavedAnswer>,
 ): SavedAnswer | string {
-  const { kind, node, nodes, pair } = request;
+  const { kind, node, nodes, pair, name } = request;
   if (kind === MESSAGE_KINDS.rowGet) return saved.get(`${kind} ${node}`) ?? NOT_INSIDE;
+  if (kind === MESSAGE_KINDS.pathsGet)
+    return saved.get(`${kind} ${node}`) ?? NOT_INSIDE;
+  if (kind === MESSAGE_KINDS.moduleGet) {
+    return saved.get(`${kind} ${name}`) ?? NOT_COMPUTED;
+  }
   if (kind !== MESSAGE_KINDS.attentionGet || !Array.isArray(nodes)) return NO_KERNEL;
   const found = nodes.flatMap((name) => saved.get(`${kind} ${name} ${pair}`) ?? []);
   return found.length > 0 ? joined(found) : NO_PATTERN;

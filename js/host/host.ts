@@ -13,6 +13,7 @@ export type KernelTrait =
   | "verified"
   | "report"
   | "question"
+  | "circuit"
   | "job";
 
 /** Written here; a user's Python code may set them as well. */

@@ -35,9 +35,10 @@ const SECTIONS = [
   "ranking",
   "picks",
   "attention",
+  "circuit",
 ] as const;
 /** Those that are closed until somebody opens them: opening one asks the kernel. */
-export const CLOSED: readonly Section[] = ["row", "neurons"];
+export const CLOSED: readonly Section[] = ["row", "neurons", "circuit"];
 export type Section = (typeof SECTIONS)[number];
 
 export interface Settings {

@@ -15,6 +15,7 @@ const OF_THE_KERNEL: readonly KernelTrait[] = [
   "grids",
   "verified",
   "report",
+  "circuit",
   "job",
 ];
 

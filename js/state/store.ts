@@ -56,6 +56,8 @@ export interface Store extends SettingSignals {
   readonly mine: ReadonlySignal<Mine>;
   /** Null where nothing is asked. */
   readonly question: ReadonlySignal<Question | null>;
+  /** Paths and circuits as they came: read by the module that draws them. */
+  readonly circuit: ReadonlySignal<unknown>;
   /** The job's state, with the newest progress in it. */
   readonly job: ReadonlySignal<Job>;
   /** For how many seconds nothing has been heard of it: see `silence.ts`. */
@@ -196,6 +198,7 @@ function followKernel({ follow }: Mirrors) {
       new Map(),
     ),
     question: follow<Question | null>("question", readQuestion, null),
+    circuit: follow<unknown>("circuit", (value) => value ?? {}, {}),
     job: follow("job", readJob, NO_JOB),
   };
 }

@@ -7,6 +7,7 @@ import { onAbort } from "../host/life";
 import type { Store } from "../state/store";
 import { createUi } from "../state/ui";
 import { attentionView } from "./attention";
+import { circuitView } from "./circuit";
 import { controlsView } from "./controls";
 import { copyView } from "./copy";
 import { foldable } from "./foldable";
@@ -42,6 +43,7 @@ const VIEWS: readonly MakeView[] = [
   verifyView,
   foldable("picks", "Picks", picksView),
   foldable("attention", "Attention", attentionView),
+  foldable("circuit", "Paths and circuit", circuitView),
   copyView,
 ];
 

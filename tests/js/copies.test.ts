@@ -29,7 +29,7 @@ const SETTINGS = {
   method: "atp",
   kind: "",
   names: {},
-  folds: ["row", "neurons"],
+  folds: ["row", "neurons", "circuit"],
   wide: false,
 } as const;
 

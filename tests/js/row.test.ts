@@ -99,7 +99,7 @@ describe("the row of a head", () => {
     canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", ...event }));
     canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "r", ...event }));
     expect(asked("row.get")).toMatchObject([{ node: "L1H0.q" }]);
-    expect(host.written).toEqual([["folds", ["neurons"]]]);
+    expect(host.written).toEqual([["folds", ["neurons", "circuit"]]]);
     store.set("selection", ["L4H0.z"]);
     expect(asked("row.get").at(-1)).toMatchObject({ node: "L4H0.z" });
   });
@@ -131,10 +131,10 @@ describe("the row of a head", () => {
   test("is opened and closed by the trait, in every output", async () => {
     open({ selection: ["L4H0.z"] });
     expect(asked("row.get")).toEqual([]);
-    host.receive("folds", ["neurons"]);
+    host.receive("folds", ["neurons", "circuit"]);
     expect(asked("row.get")).toMatchObject([{ node: "L4H0.z" }]);
     toggle("pw-row");
-    expect(host.get("folds")).toEqual(["neurons", "row"]);
+    expect(host.get("folds")).toEqual(["neurons", "circuit", "row"]);
   });
 });
 

@@ -26,11 +26,11 @@ describe("folding", () => {
     const handle = find('.pw-fold[data-section="prompt"]', HTMLElement);
     expect(handle.getAttribute("aria-expanded")).toBe("true");
     handle.click();
-    expect(host.get("folds")).toEqual(["row", "neurons", "prompt"]);
+    expect(host.get("folds")).toEqual(["row", "neurons", "circuit", "prompt"]);
     expect(section.classList.contains("pw-folded")).toBe(true);
     expect(handle.getAttribute("aria-expanded")).toBe("false");
     handle.click();
-    expect(host.get("folds")).toEqual(["row", "neurons"]);
+    expect(host.get("folds")).toEqual(["row", "neurons", "circuit"]);
   });
 
   test("set in Python shows in every output", () => {

@@ -36,7 +36,7 @@ def run_hook(module, root, version="standard"):
 def write_bundle(root):
     folder = root / "patchwidget/static"
     folder.mkdir(parents=True)
-    for name in ("widget.js", "widget.css", "export.js"):
+    for name in ("widget.js", "widget.css", "export.js", "circuit.js", "circuit.css"):
         (folder / name).touch()
 
 

@@ -18,6 +18,8 @@ SHIPPED = [
     "patchwidget/static/widget.js",
     "patchwidget/static/widget.css",
     "patchwidget/static/export.js",
+    "patchwidget/static/circuit.js",
+    "patchwidget/static/circuit.css",
     "patchwidget/demo/model/config.json",
     "patchwidget/demo/model/model.safetensors",
     "patchwidget/demo/model/tokenizer.json",

@@ -3,12 +3,14 @@
 import type { FixtureHost } from "../../../js/host/fixture";
 import { MESSAGE_KINDS } from "../../../js/host/messages";
 import { parseNode } from "../../../js/state/node";
+import { circuitAnswer } from "./circuit";
 import { HEADS, NO_JOB, seeded } from "./data";
 
 const PATCH_MS = 900;
 const REPLY_MS = 150;
 
 type Request = Record<string, unknown>;
+type Answer = [content: unknown, buffers: ArrayBufferView[]];
 
 /** With a refusal, nothing is made up: that is the answer to everything. */
 export function playKernel(
@@ -21,9 +23,19 @@ export function playKernel(
     send(content);
     if (refusal === null) judge(host, content);
     const method = String(host.get("method"));
-    const reply = () =>
-      refusal === null ? answer(content, size, method) : refused(content, refusal);
-    setTimeout(() => host.deliver(...reply()), REPLY_MS);
+    const reply = async (): Promise<Answer> => {
+      if (refusal !== null && content.kind !== MESSAGE_KINDS.moduleGet) {
+        return refused(content, refusal);
+      }
+      const found = await circuitAnswer(host, content);
+      if (typeof found === "string") return refused(content, found);
+      if (!found) return answer(content, size, method);
+      const { id } = content;
+      const { payload, buffers } = found;
+      const message = { kind: MESSAGE_KINDS.reply, id, ok: true, error: null, payload };
+      return [message, buffers];
+    };
+    setTimeout(async () => host.deliver(...(await reply())), REPLY_MS);
   };
   let job = 0;
   host.onChange(
@@ -63,7 +75,9 @@ function answer(
 ): [unknown, ArrayBufferView[]] {
   const reply = { kind: MESSAGE_KINDS.reply, id: request.id, error: null };
   if (request.kind === MESSAGE_KINDS.costGet) {
-    const patches = request.what === "top" ? Number(request.top) : 40;
+    const { paths } = request;
+    const many = Array.isArray(paths) ? paths.length : 40;
+    const patches = request.what === "top" ? Number(request.top) : many;
     const words = `${patches} patches, about ${patches / 50} s`;
     return [{ ...reply, ok: true, payload: { patches, words } }, []];
   }

@@ -2,6 +2,14 @@
 
 import type { Trait } from "../../../js/host/host";
 import {
+  circuit,
+  circuitEmpty,
+  circuitGqa,
+  circuitLarge,
+  circuitOne,
+  circuitRefused,
+} from "./circuit";
+import {
   grid,
   makeGrids,
   NO_JOB,
@@ -393,5 +401,11 @@ export const CASES: Record<string, () => Traits> = {
   many,
   sizes,
   unverified,
+  circuit,
+  circuitEmpty,
+  circuitGqa,
+  circuitLarge,
+  circuitOne,
+  circuitRefused,
   empty: () => ({ ...TRAITS, study: {}, grids: {}, verified: {}, selection: [] }),
 };

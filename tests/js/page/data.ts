@@ -207,9 +207,10 @@ export const TRAITS: Record<Trait, unknown> = {
   direction: "denoising",
   kind: "",
   names: { L4H0: "name mover" },
-  folds: ["row", "neurons"],
+  folds: ["row", "neurons", "circuit"],
   wide: false,
   report: REPORT,
   mine: {},
   question: {},
+  circuit: {},
 };

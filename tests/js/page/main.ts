@@ -6,15 +6,21 @@ import { readStudy } from "../../../js/state/study";
 import { mountWidget } from "../../../js/views/widget";
 import { playKernel } from "./answers";
 import { CASES, usual } from "./cases";
+import { REFUSAL } from "./circuit";
 import { UNPUBLISHED } from "./gpt2";
 
+/** What is answered to everything, by the name of the case. */
+const REFUSALS: Record<string, string> = {
+  gpt2: UNPUBLISHED,
+  circuitRefused: REFUSAL,
+};
 const query = new URLSearchParams(location.search);
 const name = query.get("case") ?? "usual";
 const traits = (CASES[name] ?? usual)();
 const host = fixtureHost(traits);
 const { signal } = new AbortController();
 const size = readStudy(traits.study)?.positions ?? 0;
-playKernel(host, size, name === "gpt2" ? UNPUBLISHED : null);
+playKernel(host, size, REFUSALS[name] ?? null);
 const store = createStore(host, signal);
 // For the tests that drive this page.
 Object.assign(window, { fixture: { host, store } });

@@ -1,0 +1,32 @@
+/** What a computation would cost: asked for before it can be started. */
+
+import { type Channel, MESSAGE_KINDS } from "../host/messages";
+import { type AskedStore, createAsked } from "../state/asked";
+import type { Cost } from "../state/costs";
+import { fields, text, whole } from "../state/shape";
+
+export const STARTED = ["interactions", "repair", "story"] as const;
+export type Started = (typeof STARTED)[number];
+
+/** Of paths, these; of all else, the picks. */
+export interface Wanted {
+  what: "paths" | Started;
+  names: readonly string[];
+}
+
+export type Costs = AskedStore<Wanted, Cost>;
+
+export function costKey({ what, names }: Wanted): string {
+  return [what, ...names].join("|");
+}
+
+export function createCosts(channel: Channel): Costs {
+  return createAsked(costKey, async ({ what, names }, signal) => {
+    // The kernel knows the picks itself.
+    const body = what === "paths" ? { what, paths: [...names] } : { what };
+    const { payload } = await channel.request(MESSAGE_KINDS.costGet, body, { signal });
+    return readCost(payload, "cost");
+  });
+}
+
+const readCost = fields<Cost>({ patches: whole, words: text });

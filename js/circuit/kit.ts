@@ -1,0 +1,19 @@
+/** What the widget hands to the module of paths and circuits, and what it gets. */
+
+import type { computed, effect, signal, untracked } from "@preact/signals-core";
+import type { View } from "../views/view";
+
+export interface Kit {
+  /** The widget's own: others would not hear of one another's changes. */
+  signals: {
+    computed: typeof computed;
+    effect: typeof effect;
+    signal: typeof signal;
+    untracked: typeof untracked;
+  };
+}
+
+export interface CircuitModule {
+  /** Draws into `parent` while the view lives. */
+  mount(kit: Kit, view: View, parent: HTMLElement): void;
+}
