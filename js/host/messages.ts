@@ -9,7 +9,7 @@ import type { Host } from "./host";
 import type { Report } from "./report";
 
 // biome-ignore format: a Python test reads this line and compares it with its twin
-export const MESSAGE_KINDS = {attentionGet: "attention.get", circuitsvisGet: "circuitsvis.get", rowGet: "row.get", neuronsGet: "neurons.get", diagnosisGet: "diagnosis.get", costGet: "cost.get", verifyStart: "verify.start", questionCheck: "question.check", questionSolve: "question.solve", jobCancel: "job.cancel", jobRetry: "job.retry", jobProgress: "job.progress", reply: "reply"} as const;
+export const MESSAGE_KINDS = {attentionGet: "attention.get", circuitsvisGet: "circuitsvis.get", rowGet: "row.get", neuronsGet: "neurons.get", diagnosisGet: "diagnosis.get", costGet: "cost.get", verifyStart: "verify.start", questionCheck: "question.check", questionSolve: "question.solve", pathsGet: "paths.get", pathsStart: "paths.start", circuitStart: "circuit.start", circuitLoad: "circuit.load", circuitJson: "circuit.json", moduleGet: "module.get", jobCancel: "job.cancel", jobRetry: "job.retry", jobProgress: "job.progress", reply: "reply"} as const;
 
 /** A kernel that runs a user's cell answers only when that cell has ended. */
 const REPLY_TIMEOUT_MS = 30_000;
