@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from patchwidget.attention import Attention, attention
-from patchwidget.circuits import QUESTIONS, Circuits, circuit_steps
+from patchwidget.circuits import QUESTIONS, Circuits, Repair, circuit_steps
 from patchwidget.decoder import model_class
 from patchwidget.effects import Effects, Joint
 from patchwidget.engines import captured, refuse_dropout, refuse_split
@@ -106,6 +106,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
         self._runs = runs
         self._runner = Runner(runs, self._watch, self._budget)
         self._kept = Kept()
+        self._repairs: dict[tuple[Patch, str], Repair] = {}
         self._reversed: PatchStudy | None = None
 
     @property
@@ -212,7 +213,8 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
         Args:
             what: `"exact"`, `"joint"`, `"verify"`, `"bound"` (the last part of a
                 verification alone, on what is not verified by now), or a question of
-                `circuits`: `"interactions"`, `"whole_story"` or `"circuit_curve"`.
+                `circuits`: `"interactions"`, `"self_repair"`, `"whole_story"` or
+                `"circuit_curve"`. Asked for its result, it is then answered at once.
             nodes: what is patched: for `"exact"` a kind or nodes, for `"joint"` several
                 sets of nodes, for a question of `circuits` its own, else kinds. What is
                 known is not run again.

@@ -29,7 +29,7 @@ from patchwidget.circuits.whole_story import (
     story_circuits,
     whole_story,
 )
-from patchwidget.exact import PatchCost, Progress, Runner
+from patchwidget.exact import Patch, PatchCost, Progress, Runner
 from patchwidget.exact.bar import exhaust
 from patchwidget.nodes import Extent
 from patchwidget.pairs import TokenPairs
@@ -47,6 +47,7 @@ class _Study(Protocol):
     _runner: Runner
     _watch: Watch
     _budget: int | None
+    _repairs: dict[tuple[Patch, str], Repair]
 
     @property
     def extent(self) -> Extent: ...
@@ -109,13 +110,10 @@ class Circuits:
             IndexError: if the model has no such node.
             RuntimeError: if the model changed since the study captured its runs.
         """
-        runs = self._runs.reading(metric or self.metric)
-        parts = _picked(self, nodes)
-        self._watch.check()
-        with computing():
-            found = SelfRepair(runs, parts, self._budget)
-        exhaust(found.steps(self._watch.check), f"self-repair of {parts[0]}")
-        return found.found
+        run, name = _repair(self, nodes, metric=metric)
+        if (run.patch, name) not in self._repairs:
+            exhaust(_repairing(self, run, name), f"self-repair of {run.patch[0]}")
+        return self._repairs[run.patch, name]
 
     def whole_story(
         self: _Study,
@@ -187,7 +185,8 @@ class Circuits:
         """What a question about a circuit would cost now, in all directions it needs.
 
         Args:
-            what: `"interactions"`, `"whole_story"` or `"circuit_curve"`.
+            what: `"interactions"`, `"self_repair"`, `"whole_story"` or
+                `"circuit_curve"`.
             members: see the method of that name.
             **options: see the method of that name.
 
@@ -195,6 +194,8 @@ class Circuits:
             ValueError, IndexError, TypeError: see the method of that name; or if there is
                 no such question.
         """
+        if what == SELF_REPAIR:
+            return self._runner.price([_repair(self, members, **options)[0].work])
         return price(_need(self, what, members, options), _runners(self))
 
 
@@ -207,16 +208,18 @@ def circuit_steps(
         ValueError, IndexError, RuntimeError: see the question's own method.
         TypeError: if the question has no such option.
     """
+    if what == SELF_REPAIR:
+        return _repairing(study, *_repair(study, members, **options))
     need = _need(study, what, members, options)
     return spend(need, _runners(study), study.direction)
 
 
 def _need(study: _Study, what: str, members: Any, options: Mapping[str, Any]) -> Need:
-    if what not in QUESTIONS:
+    if what not in _NEEDS:
         raise ValueError(
             f"unknown question {what!r}: choose one of {', '.join(QUESTIONS)}"
         )
-    return QUESTIONS[what](study, members, **options)
+    return _NEEDS[what](study, members, **options)
 
 
 def _interactions(study: _Study, nodes: Members) -> Need:
@@ -247,11 +250,29 @@ def _circuit_curve(
     return whole.need(curve_circuits(order, whole, shares))
 
 
-QUESTIONS: Mapping[str, Callable[..., Need]] = {
+_NEEDS: Mapping[str, Callable[..., Need]] = {
     "interactions": _interactions,
     "whole_story": _whole_story,
     "circuit_curve": _circuit_curve,
 }
+SELF_REPAIR = "self_repair"
+QUESTIONS = (*_NEEDS, SELF_REPAIR)
+
+
+def _repair(
+    study: _Study, nodes: Members, *, metric: str | None = None
+) -> tuple[SelfRepair, str]:
+    """A run that reads self-repair, and the metric that it reads."""
+    runs = study._runs.reading(metric or study.metric)  # noqa: SLF001 - the study's own other half
+    parts = _picked(study, nodes)
+    study._watch.check()  # noqa: SLF001 - the same
+    with computing():
+        return SelfRepair(runs, parts, study._budget), runs.metric.name  # noqa: SLF001 - the same
+
+
+def _repairing(study: _Study, run: SelfRepair, metric: str) -> Iterator[Progress]:
+    yield from run.steps(study._watch.check)  # noqa: SLF001 - the same
+    study._repairs[run.patch, metric] = run.found  # noqa: SLF001 - the same
 
 
 def _circuit(

@@ -21,6 +21,7 @@ from patchwidget.effects import Effect
 from patchwidget.estimate.coverage import require_decoder
 from patchwidget.exact import Progress, Swap, together
 from patchwidget.exact.batches import Batch
+from patchwidget.exact.cost import run_work
 from patchwidget.exact.replace import replacement
 from patchwidget.grids import Grid
 from patchwidget.nodes import HEAD_KINDS, Node
@@ -46,6 +47,10 @@ class SelfRepair:
         parts: what is patched.
         budget: bytes that copies of the end of a run may take at once, or None.
 
+    Attributes:
+        patch: the nodes that are patched.
+        found: what was found, once all steps are made.
+
     Raises:
         ValueError: if the decoder does not cover the model; for models whose blocks norm
             what their heads write; if a stream is patched beside other nodes.
@@ -64,15 +69,23 @@ class SelfRepair:
     def __init__(self, runs: Runs, parts: Sequence[Part], budget: int | None) -> None:
         self._runs, self._decoder = runs, require_decoder(runs, "self-repair")
         _require_additive(self._decoder)
-        self._patch = together(node for part in parts for node in part.nodes)
-        _require_inside(self._patch)
-        for kind in {node.kind for node in self._patch}:
+        self.patch = together(node for part in parts for node in part.nodes)
+        _require_inside(self.patch)
+        for kind in {node.kind for node in self.patch}:
             runs.require(kind)
         self._swap = Swap.of(runs, budget)
         self._end = End(runs, self._decoder, budget)
-        self._own = _own(self._patch, self._decoder.weights.layers[0].attn.group)
-        self._first = self._patch[0].layer
+        self._own = _own(self.patch, self._decoder.weights.layers[0].attn.group)
+        self._first = self.patch[0].layer
         self.found: Repair
+
+    @property
+    def work(self) -> int:
+        """Multiplications of the run, and of what its heads write; see `exact.PatchCost`."""
+        swap, layers = self._swap, self._decoder.weights.layers
+        writes = sum(2 * layer.attn.W_O.numel() for layer in layers)
+        run = run_work(swap, layers, self._first, "resid_pre", 0)
+        return run + swap.tokens.numel() * writes
 
     def steps(
         self, check: Callable[[], None] = lambda: None
@@ -107,7 +120,7 @@ class SelfRepair:
 
     def _patched(self, values: Activations) -> Generator[None, None, None]:
         """The patched run, layer by layer; every site is kept."""
-        replace = replacement(self._swap, Batch([self._patch], [0]), None)
+        replace = replacement(self._swap, Batch([self.patch], [0]), None)
 
         def tap(site: str, layer: int, value: Tensor) -> Tensor:
             values[site, layer] = replace(site, layer, value)
@@ -155,7 +168,7 @@ class SelfRepair:
         heads = torch.stack([unknown if p.heads is None else p.heads for p in pieces])
         mlps = [unknown[0] if p.mlp is None else p.mlp for p in pieces]
         return Repair(
-            self._patch,
+            self.patch,
             self._grid(self._masked(heads), "self-repair"),
             self._grid(torch.stack([p.before for p in pieces]), "direct"),
             torch.stack(mlps, 1),
@@ -164,7 +177,7 @@ class SelfRepair:
 
     def _masked(self, heads: Tensor) -> Tensor:
         """`[layer, head, B]` with NaN for heads that the patch does not come before."""
-        reads_own = self._patch[0].kind == "resid_pre"
+        reads_own = self.patch[0].kind == "resid_pre"
         heads[: self._first + (not reads_own)] = float("nan")
         for layer, head in self._own.heads:
             heads[layer, head] = float("nan")
@@ -182,7 +195,7 @@ class SelfRepair:
         )
 
     def _effect(self, raw: Tensor) -> Effect:
-        return Effect(self._patch, raw, self._runs.unit)
+        return Effect(self.patch, raw, self._runs.unit)
 
 
 @dataclass

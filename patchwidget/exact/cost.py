@@ -46,7 +46,10 @@ class Pace:
 
     def cost(self, swap: Swap, patches: Sequence[Patch]) -> PatchCost:
         """What patches would cost; before any was run, one run of the prompts is timed."""
-        work = work_of(swap, patches)
+        return self.price(swap, work_of(swap, patches))
+
+    def price(self, swap: Swap, work: Sequence[int]) -> PatchCost:
+        """What runs would cost, from the work of each."""
         if not self._work:
             self._time_a_run(swap)
         total = sum(work)
@@ -109,7 +112,7 @@ def work_of(swap: Swap, patches: Sequence[Patch]) -> list[int]:
         firsts = [swap.reaching(patch) for patch in patches]
     if not isinstance(swap.engine, Decoder):
         return [int(first is not None) for first in firsts]
-    counted = cache(partial(_work, swap, swap.engine.weights.layers))
+    counted = cache(partial(run_work, swap, swap.engine.weights.layers))
     return [
         0 if first is None else counted(*_start(swap.engine, patch), first)
         for patch, first in zip(patches, firsts, strict=True)
@@ -131,9 +134,18 @@ def _start(decoder: Decoder, patch: Patch) -> tuple[int, str]:
     return layer, resumes_at(patch[0].kind, decoder.weights.layers[layer])
 
 
-def _work(
+def run_work(
     swap: Swap, layers: Sequence[Layer], layer: int, site: str, first: int
 ) -> int:
+    """Work of a run from one site of one layer to what is read.
+
+    Args:
+        swap: the prompts, and what is read.
+        layers: the decoder's.
+        layer: the first that runs; as many as there are for the model's end alone.
+        site: `"resid_pre"`, `"resid_mid"`, or what else a run goes on from.
+        first: the first position that changes.
+    """
     last = len(layers) - 1
     total = len(swap.tokens) * layers[0].attn.all_o.shape[1] * 2  # two answers' logits
     if site == "resid_mid":

@@ -75,6 +75,10 @@ class Runner:
         self._require(new)
         return self._pace.cost(self._swap, new)
 
+    def price(self, work: Sequence[int]) -> PatchCost:
+        """What other runs of these prompts would cost, from the work of each."""
+        return self._pace.price(self._swap, work)
+
     def _new(self, patches: Sequence[Patch]) -> list[Patch]:
         return [one for one in dict.fromkeys(patches) if one not in self.known]
 

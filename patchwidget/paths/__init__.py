@@ -2,6 +2,7 @@
 
 from patchwidget.paths.asking import Tracing
 from patchwidget.paths.attribution import METHODS
+from patchwidget.paths.chosen import AnyPath, PathProgress
 from patchwidget.paths.ends import Reader, Writer
 from patchwidget.paths.exact_paths import ExactPaths
 from patchwidget.paths.path import Path
@@ -10,9 +11,11 @@ from patchwidget.paths.sides import Side
 
 __all__ = [
     "METHODS",
+    "AnyPath",
     "ExactPaths",
     "Path",
     "PathGrid",
+    "PathProgress",
     "Reader",
     "Side",
     "Tracing",

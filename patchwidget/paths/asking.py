@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Protocol
 
+from patchwidget.exact import PatchCost, Runner
 from patchwidget.exact.bar import exhaust
 from patchwidget.nodes import Extent
 from patchwidget.pairs import TokenPairs
-from patchwidget.paths.attribution import METHODS
+from patchwidget.paths.attribution import METHODS, atp_steps
+from patchwidget.paths.chosen import AnyPath, ChosenPaths, PathProgress, paths_of
 from patchwidget.paths.exact_paths import ExactPaths
 from patchwidget.paths.path_grid import PathGrid
 from patchwidget.paths.routes import label
@@ -21,6 +24,7 @@ class _Study(Protocol):
 
     pairs: TokenPairs
     _runs: Runs
+    _runner: Runner
     _watch: Watch
     _budget: int | None
 
@@ -122,3 +126,49 @@ class Tracing:
         found = ExactPaths(runs, *ends, self._budget)
         exhaust(found.steps(self._watch.check), label(*ends))
         return found.grid()
+
+    def paths_stepwise(self: _Study) -> Generator[None, None, PathGrid]:
+        """`paths()` step by step: what it returns at its end is the grid.
+
+        Raises:
+            ValueError, RuntimeError: see `paths`.
+        """
+        self._watch.check()
+        return atp_steps(self._runs, budget=self._budget)
+
+    def path_steps(
+        self: _Study, paths: Iterable[AnyPath] | AnyPath
+    ) -> Iterator[PathProgress]:
+        """Exact effects of single paths, step by step, to be closed at any time.
+
+        Args:
+            paths: from one writer to one reader each, or their names.
+
+        Raises:
+            ValueError, IndexError, RuntimeError: see `exact_paths`.
+            TypeError: if one is neither a path nor a name.
+
+        Example:
+            >>> from patchwidget import PatchStudy, demo
+            >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs())
+            >>> for step in study.path_steps(["L1H0 -> L2H1.v"]):
+            ...     for path, effect in step.paths.items():
+            ...         print(path, len(effect))
+            L1H0 -> L2H1.v 8
+        """
+        found = _chosen(self, paths)
+        self._watch.check()
+        return found.steps(self._watch.check)
+
+    def path_cost(self: _Study, paths: Iterable[AnyPath] | AnyPath) -> PatchCost:
+        """What `path_steps` would cost.
+
+        Raises:
+            ValueError, IndexError, TypeError: see `path_steps`.
+        """
+        return self._runner.price(_chosen(self, paths).work())
+
+
+def _chosen(study: _Study, paths: Iterable[AnyPath] | AnyPath) -> ChosenPaths:
+    named = paths_of(paths, study.extent, study.pairs.labels)
+    return ChosenPaths(study._runs, named, study._budget)  # noqa: SLF001 - the study's own other half

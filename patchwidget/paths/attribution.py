@@ -11,8 +11,9 @@ inputs: Hanna, Pezzelle and Belinkov, arXiv 2403.17806), in the middles of equal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ from patchwidget.paths.writes import (
 from patchwidget.runs import Activations, Runs, computing, gradients_at
 
 CUTS = (None, "pos")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,38 @@ def atp(runs: Runs, by: str | None = None, *, budget: int | None = None) -> Path
         ValueError: if `by` is unknown; in models with post-norms; if the metric's
             gradient vanishes on the base run; if the decoder does not cover the model.
     """
-    decoder = _decoder_for(runs, by)
-    run = Differentiated(runs.base.values, base_gradients(runs))
-    scores = _Scores(runs, decoder, by, budget).of(run)
+    return _last(atp_steps(runs, by, budget=budget))
+
+
+def atp_steps(
+    runs: Runs, by: str | None = None, *, budget: int | None = None
+) -> Generator[None, None, PathGrid]:
+    """`atp` step by step: the backward, then the readers of a layer at a time."""
+    with computing():
+        decoder = _decoder_for(runs, by)
+        run = Differentiated(runs.base.values, base_gradients(runs))
+    yield
+    scores = yield from _Scores(runs, decoder, by, budget).steps(run)
     return _grid(runs, by, scores, "atp", ONE_BACKWARD)
+
+
+def _last(steps: Generator[None, None, T]) -> T:
+    """What steps find in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+
+def _alone(steps: Iterator[None]) -> Iterator[None]:
+    """Steps in our own torch modes, which are over while others have their turn."""
+    end = object()
+    while True:
+        with computing():
+            if next(steps, end) is end:
+                return
+        yield
 
 
 def ig(
@@ -127,23 +157,29 @@ class _Scores:
 
     def of(self, run: Differentiated) -> Tensor:
         """`[B, writer, reader]`, or `[B, writer, reader, pos]`; NaN where no path is."""
+        return _last(self.steps(run))
+
+    def steps(self, run: Differentiated) -> Generator[None, None, Tensor]:
+        """`of` step by step: some positions of the readers of a layer at a time."""
         with computing():
             base = self.runs.base.values["resid_pre", 0]
             shape = (len(base), len(self._writers), len(_all_readers(self.runs)))
             positions = base.shape[1]
             scores = base.new_zeros(*shape, *([positions] if self.by else []))
             width = self._positions_at_once()
-            for first in range(0, positions, width):
-                span = slice(first, first + width)
-                self._add(scores, run, span)
+        for first in range(0, positions, width):
+            yield from _alone(self._adding(scores, run, slice(first, first + width)))
+        with computing():
             return self._with_gaps(scores)
 
     @property
     def _writers(self) -> tuple[Writer, ...]:
         return all_writers(self.runs.extent)
 
-    def _add(self, scores: Tensor, run: Differentiated, span: slice) -> None:
-        """Add what the positions of a span contribute."""
+    def _adding(
+        self, scores: Tensor, run: Differentiated, span: slice
+    ) -> Iterator[None]:
+        """Add what the positions of a span contribute, layer by layer."""
         changes = write_changes(self.runs, self.decoder, self._writers, span)
         start = 0
         for gradients, n_writers in self._readers(run, span):
@@ -156,6 +192,7 @@ class _Scores:
                 cells = met.flatten(2) @ gradients.flatten(2).mT
                 scores[:, :n_writers, start:stop] += cells
             start = stop
+            yield
 
     def _readers(
         self, run: Differentiated, span: slice

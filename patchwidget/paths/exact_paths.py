@@ -9,7 +9,7 @@ is the writer's direct effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -18,12 +18,13 @@ from patchwidget.decoder import Packed, Past, StreamReadout
 from patchwidget.estimate.coverage import require_decoder
 from patchwidget.exact import Progress, Swap
 from patchwidget.exact.budget import most_patches, rows_at_once
+from patchwidget.exact.cost import run_work
 from patchwidget.logits import NotComputedError
 from patchwidget.metrics import MetricFailedError, check_finite
 from patchwidget.paths.arrivals import arrival
 from patchwidget.paths.ends import Reader, Writer
 from patchwidget.paths.path_grid import PathGrid
-from patchwidget.paths.routes import Group, groups, path_of, routes
+from patchwidget.paths.routes import Group, Route, groups, path_of, routes
 from patchwidget.paths.sides import Side
 from patchwidget.paths.writes import require_additive, write_change
 from patchwidget.runs import Runs, computing
@@ -36,6 +37,7 @@ class ExactPaths:
         runs: the captured runs; their main metric is read.
         writers, readers: the ends.
         budget: bytes that patched runs may take at once, or None.
+        only: the cells that are run, as places of a writer and a reader; None is all.
 
     Raises:
         ValueError: if a path runs backwards; if a writer is a head behind a post-norm; if
@@ -61,6 +63,7 @@ class ExactPaths:
         writers: Side[Writer],
         readers: Side[Reader],
         budget: int | None,
+        only: Collection[tuple[int, int]] | None = None,
     ) -> None:
         self._runs, self._writers, self._readers = runs, writers, readers
         self._decoder = require_decoder(runs, "path patching")
@@ -68,7 +71,7 @@ class ExactPaths:
             self._decoder, (end for entry in writers.entries for end in entry)
         )
         parallel = self._decoder.weights.layers[0].parallel
-        self._routes = routes(writers, readers, parallel=parallel)
+        self._routes = routes(writers, readers, parallel=parallel, only=only)
         self._swap = Swap.of(runs, budget)
         base = runs.scale.base
         shape = len(base), len(writers.entries), len(readers.entries)
@@ -112,8 +115,22 @@ class ExactPaths:
             metric=self._runs.metric.name,
         )
 
-    def _groups(self) -> Iterator[Group]:
-        """Batches of what can matter; of all else the effect is exactly 0."""
+    def work(self) -> list[int]:
+        """Multiplications of each run that can matter; see `exact.PatchCost`."""
+        layers = self._decoder.weights.layers
+        with computing():
+            moving = self._moving()
+        # The model's end, which is layer -1, comes after all of them.
+        starts = [
+            (route.layers[0] % (len(layers) + 1), first) for route, first in moving
+        ]
+        return [
+            run_work(self._swap, layers, layer, "resid_pre", first)
+            for layer, first in starts
+        ]
+
+    def _moving(self) -> list[tuple[Route, int]]:
+        """What can matter, and from which position; of all else the effect is exactly 0."""
         read = self._swap.read
         moving = []
         firsts = [self._first(writers) for writers in self._writers.entries]
@@ -123,6 +140,11 @@ class ExactPaths:
                 self._raw[:, route.writer, route.reader] = 0
             else:
                 moving.append((route, first))
+        return moving
+
+    def _groups(self) -> Iterator[Group]:
+        """Batches of what can matter."""
+        moving = self._moving()
         if moving:
             tokens = self._swap.tokens
             rows, at_most = rows_at_once(self._swap), most_patches(self._swap)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,6 +22,8 @@ class Path:
     Example:
         >>> str(Path((Writer("head", 1, 2),), (Reader("q", 4, 0),)))
         'L1H2 -> L4H0.q'
+        >>> Path.parse("L1H2 -> L4H0.q").writers
+        (L1H2,)
     """
 
     writers: tuple[Writer, ...]
@@ -32,6 +34,22 @@ class Path:
 
     def __repr__(self) -> str:
         return str(self)
+
+    @classmethod
+    def parse(cls, text: str, labels: Mapping[str, int] | None = None) -> Path:
+        """Read the name of a path from one writer to one reader: `"L1H2 -> L4H0.q"`.
+
+        Args:
+            text: the name.
+            labels: positions that may stand for a number, as in `Pairs.labels`.
+
+        Raises:
+            ValueError: if the text is not the name of such a path.
+        """
+        writer, arrow, reader = text.partition(" -> ")
+        if not arrow:
+            raise ValueError(f"{text!r} is not a path: write 'L1H2 -> L4H0.q'")
+        return cls((Writer.parse(writer, labels),), (Reader.parse(reader),))
 
 
 def joined(ends: Sequence[Writer | Reader]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 from math import ceil
@@ -49,9 +49,13 @@ class Group:
 
 
 def routes(
-    writers: Side[Writer], readers: Side[Reader], *, parallel: bool
+    writers: Side[Writer],
+    readers: Side[Reader],
+    *,
+    parallel: bool,
+    only: Collection[tuple[int, int]] | None = None,
 ) -> list[Route]:
-    """All cells that have a path.
+    """All cells that have a path, or those of `only`, places of a writer and a reader.
 
     Where both ends are named, all of their writers must come before all of their readers.
     Of all heads or MLPs as readers those are left out that read too early; as writers,
@@ -64,6 +68,8 @@ def routes(
     for (w, ours), (r, theirs) in product(
         enumerate(writers.entries), enumerate(readers.entries)
     ):
+        if only is not None and (w, r) not in only:
+            continue
         written = max(writes_at(writer, parallel=parallel) for writer in ours)
         reached = tuple(
             reader for reader in theirs if reads_at(reader, parallel=parallel) > written

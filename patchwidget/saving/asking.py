@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from patchwidget.metrics import MetricLike
 from patchwidget.pairs import Pairs
 from patchwidget.runs import computing
-from patchwidget.saving.ablations import made_source
-from patchwidget.saving.contents import Contents
+from patchwidget.saving.ablations import made_source, saved_source
+from patchwidget.saving.contents import Contents, SavedSource
 from patchwidget.saving.files import read_contents, write_contents
 from patchwidget.saving.gather import Heads, Live, gather, put_back
 from patchwidget.saving.models import difference, model_name
@@ -34,6 +34,12 @@ class Saving:
     def model_name(self) -> str:
         """What the model is called."""
         return model_name(self.model)
+
+    @property
+    def source(self) -> SavedSource | None:
+        """The ablation as a file remembers it; None where values are the prompts'."""
+        source = self._source
+        return None if source is None else saved_source(source, self.model)
 
     def save(self: Live, path: _File, *, attention: Heads = ()) -> None:
         """Save what is known to one file, in safetensors with a JSON record.

@@ -45,8 +45,8 @@ class Board:
         self._rows: set[Node] = set()
         self._shown: dict[Node, wire.Record] = {}
         self._news: dict[Node, Effect] = {}
-        self._is_old = False  # whether the report is
-        self._verified_at = self._report_at = monotonic()
+        self._is_old = self._is_circuit_old = False  # whether report and circuit are
+        self._verified_at = self._report_at = self._circuit_at = monotonic()
 
     def show(self, side: Side, method: str) -> None:
         """Show a study from its beginning, by one method."""
@@ -67,9 +67,10 @@ class Board:
                 "mine": wire.mine_records(side.mine),
                 "verified": self._named(),
                 "report": side.reports.of(method),
+                "circuit": side.circuit.record(),
             }
         )
-        self._is_old = False
+        self._is_old = self._is_circuit_old = False
 
     def wanted(self, side: Side) -> list[Cut]:
         """What has to be estimated before `show`."""
@@ -102,6 +103,12 @@ class Board:
         """There is news for the report besides effects."""
         self._is_old = True
 
+    def note_circuit(self, side: Side, *, at_once: bool = True) -> None:
+        """There is news of a direction's paths, or of what was asked about picks."""
+        if side is self.side:  # another one is shown with all that it has
+            self._is_circuit_old = True
+            self.flush(at_once=at_once)
+
     def flush(self, *, at_once: bool) -> None:
         """Tell the page what it does not know yet, if its time has come."""
         now = monotonic()
@@ -111,6 +118,11 @@ class Board:
         if self._is_old and (at_once or now - self._report_at > REPORT_EVERY_S):
             self._is_old, self._report_at = False, now
             self._tell({"report": self.side.reports.of(self.method)})
+        if self._is_circuit_old and (
+            at_once or now - self._circuit_at > REPORT_EVERY_S
+        ):
+            self._is_circuit_old, self._circuit_at = False, now
+            self._tell({"circuit": self.side.circuit.record()})
 
     def _send_verified(self) -> None:
         if self._news:

@@ -18,6 +18,12 @@ COST_GET = "cost.get"
 VERIFY_START = "verify.start"
 QUESTION_CHECK = "question.check"
 QUESTION_SOLVE = "question.solve"
+PATHS_GET = "paths.get"
+PATHS_START = "paths.start"
+CIRCUIT_START = "circuit.start"
+CIRCUIT_LOAD = "circuit.load"
+CIRCUIT_JSON = "circuit.json"
+MODULE_GET = "module.get"
 JOB_CANCEL = "job.cancel"
 JOB_RETRY = "job.retry"
 JOB_PROGRESS = "job.progress"
@@ -33,12 +39,24 @@ REQUESTS = (
     VERIFY_START,
     QUESTION_CHECK,
     QUESTION_SOLVE,
+    PATHS_GET,
+    PATHS_START,
+    CIRCUIT_START,
+    CIRCUIT_LOAD,
+    CIRCUIT_JSON,
+    MODULE_GET,
     JOB_CANCEL,
     JOB_RETRY,
 )
 
 # Their results come as traits.
-STARTING = (VERIFY_START, QUESTION_CHECK, QUESTION_SOLVE)
+STARTING = (
+    VERIFY_START,
+    QUESTION_CHECK,
+    QUESTION_SOLVE,
+    PATHS_START,
+    CIRCUIT_START,
+)
 OF_JOBS = (JOB_CANCEL, JOB_RETRY)
 
 Message = dict[str, Any]

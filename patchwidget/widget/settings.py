@@ -17,7 +17,16 @@ from patchwidget.widget import messages
 from patchwidget.widget.page import Page
 from patchwidget.widget.side import Side
 
-KERNEL_OWNED = ("study", "grids", "mine", "verified", "report", "question", "job")
+KERNEL_OWNED = (
+    "study",
+    "grids",
+    "mine",
+    "verified",
+    "report",
+    "circuit",
+    "question",
+    "job",
+)
 _REFUSED = (TypeError, ValueError, IndexError)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from patchwidget.exact import Progress
 from patchwidget.nodes import Node, kind_name
 from patchwidget.study import PatchStudy
+from patchwidget.widget.circuit import Circuit
 from patchwidget.widget.estimates import Cut, Estimates
 from patchwidget.widget.reports import Reports
 
@@ -23,6 +24,7 @@ class Side:
     Attributes:
         estimates: its estimates.
         reports: its figures.
+        circuit: its paths, and what was asked about picked nodes.
         mine: by kind what somebody computed by hand, float32 `[*axes]`.
     """
 
@@ -30,6 +32,7 @@ class Side:
         self.study = study
         self.estimates = Estimates(study)
         self.reports = Reports(study, self.estimates)
+        self.circuit = Circuit(study)
         self.mine: dict[str, Tensor] = {}
 
     def shown_kind(self, kind: str) -> str:

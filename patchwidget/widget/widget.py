@@ -2,14 +2,14 @@
 
 - The study is the whole of the science; the widget only shows it.
 - Kernel-owned traits say what is studied and what is known: `study`, `grids`, `mine`,
-  `verified`, `report`, `question`, `job`. The page reads them.
+  `verified`, `report`, `circuit`, `question`, `job`. The page reads them.
 - View-owned traits (`settings.Settings`) say what is looked at. The page writes them,
   Python may too: a pick on screen and a selection set in a cell are one event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from time import monotonic
 from typing import Any
@@ -21,7 +21,7 @@ from patchwidget.exact import Progress
 from patchwidget.saving import SavedStudy
 from patchwidget.study import PatchStudy
 from patchwidget.widget import messages
-from patchwidget.widget.answers import ANSWERS, Answer, Request
+from patchwidget.widget.answering import Answering
 from patchwidget.widget.asking import Asking
 from patchwidget.widget.board import Board
 from patchwidget.widget.bundle import bundled
@@ -29,11 +29,11 @@ from patchwidget.widget.comparing import Comparing
 from patchwidget.widget.estimates import LABELS
 from patchwidget.widget.jobs import Job, Jobs, running_loop
 from patchwidget.widget.page import weakly
-from patchwidget.widget.settings import VIEW_OWNED, Settings
+from patchwidget.widget.settings import VIEW_OWNED
 from patchwidget.widget.sharing import Sharing
 from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn, in_turn
-from patchwidget.widget.verifying import named, verification
+from patchwidget.widget.verifying import named
 
 PROGRESS_EVERY_S = 0.1
 
@@ -42,7 +42,7 @@ def _nothing() -> None:
     """Undo a subscription that there is not."""
 
 
-class PatchWidget(Asking, Comparing, Sharing, Settings):
+class PatchWidget(Asking, Comparing, Sharing, Answering):
     """A study in a notebook: estimates of every node, exact effects of the picked ones.
 
     Args:
@@ -71,6 +71,8 @@ class PatchWidget(Asking, Comparing, Sharing, Settings):
         wide: whether it takes all the width of the page.
         verified: what is known exactly, by node name.
         report: by kind, how the method agrees with what is verified, and the bound.
+        circuit: paths that were verified on the page, and what was asked there about the
+            picks together: `interactions`, `repair` and `story`.
         mine, question: what you gave to `compare`, and to `ask` with what was said of it.
         job: what is being computed.
 
@@ -94,6 +96,7 @@ class PatchWidget(Asking, Comparing, Sharing, Settings):
     grids = traitlets.Dict(read_only=True).tag(sync=True)
     verified = traitlets.Dict(read_only=True).tag(sync=True)
     report = traitlets.Dict(read_only=True).tag(sync=True)
+    circuit = traitlets.Dict(read_only=True).tag(sync=True)
     job = traitlets.Dict(read_only=True).tag(sync=True)
 
     def __init__(
@@ -350,51 +353,3 @@ class PatchWidget(Asking, Comparing, Sharing, Settings):
         # Nothing found is the end of a computation: a job of ours has several.
         is_end = not found and self.job["state"] != "running"
         self._board.learn(found, at_once=is_end)
-
-    def _on_message(
-        self,
-        _: Any,
-        content: Any,
-        buffers: list[memoryview],  # noqa: ARG002 - the comm's form
-    ) -> None:
-        problem = messages.request_problem(content)
-        if problem is not None:
-            self._report_once(problem)
-        elif content["kind"] in messages.OF_JOBS:
-            self._on_job_message(content)
-        else:
-            self._jobs.errand(self._answering(content))
-
-    def _on_job_message(self, content: messages.Message) -> None:
-        """Cancel and retry are heard at once, also beside a cell that is running."""
-        (self.cancel if content["kind"] == messages.JOB_CANCEL else self._retry)()
-        self.send(messages.reply(content, {}))
-
-    def _answering(self, content: messages.Message) -> Iterator[None]:
-        """Answer a request; what goes wrong on the way is an answer, too."""
-        if not self._is_open:
-            return
-        asked = Request(content, self._board, list(self.selection))
-        try:
-            if content["kind"] in messages.STARTING:
-                answer: Answer = self._start(asked)
-            else:
-                found = ANSWERS[content["kind"]](asked)
-                answer = (yield from found) if isinstance(found, Generator) else found
-        except Exception as error:  # noqa: BLE001 - it goes back to whoever asked
-            self.send(messages.failure(content, error))
-        else:
-            self.send(messages.reply(content, answer[0]), answer[1])
-
-    def _start(self, asked: Request) -> Answer:
-        """Begin what a page asks for; what it finds comes as traits."""
-        if self._side_wanted() is not self._side:
-            raise RuntimeError(
-                f"the maps of {self.direction} are not there yet: ask when they are"
-            )
-        is_verify = asked.body["kind"] == messages.VERIFY_START
-        turns = (verification if is_verify else self._judgement)(asked)
-        if turns:
-            self._verifying = turns
-            self._pursue()
-        return {}, []

@@ -1,0 +1,184 @@
+"""What the page asks for about paths and circuits, and the computations that it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from patchwidget.exact import PatchCost, Progress
+from patchwidget.paths import Path, Writer
+from patchwidget.paths.chosen import paths_of
+from patchwidget.widget import answers, messages
+from patchwidget.widget.answers import Answer, Request, Steps
+from patchwidget.widget.board import Board
+from patchwidget.widget.bundle import bundled
+from patchwidget.widget.circuit_file import paths_in, text_of
+from patchwidget.widget.side import Side
+from patchwidget.widget.turns import Turn
+from patchwidget.widget.verifying import named
+
+# By what the page calls them: the study's own name of a question, and the job's.
+QUESTIONS = {
+    "interactions": ("interactions", "interactions of {} picks"),
+    "repair": ("self_repair", "self-repair of {} picks"),
+    "story": ("whole_story", "whole story of {} picks"),
+}
+MODULES = ("circuit",)
+
+
+def paths(asked: Request) -> Steps:
+    """Estimated paths into a head or an MLP and out of it, those of largest size first."""
+    board, node = asked.board, _writer(asked)
+    side = board.side
+    is_new = side.circuit.estimates is None
+    found = yield from side.circuit.estimating()
+    if is_new:  # verified paths have estimates now
+        board.note_circuit(side)
+    return found.around(node), []
+
+
+def _writer(asked: Request) -> Writer:
+    name, study = asked.body["node"], asked.board.side.study
+    if not isinstance(name, str):
+        raise TypeError(f"node is a name, got {name!r}")
+    writer = Writer.parse(name, study.pairs.labels)
+    writer.check(study.extent)
+    if writer.pos is not None:
+        whole = replace(writer, pos=None)
+        raise ValueError(
+            f"estimates of paths are of all positions together: ask for {str(whole)!r}"
+        )
+    return writer
+
+
+def cost(asked: Request) -> Answer:
+    """What a verification, or a question about paths or picks, would cost."""
+    what, study = asked.body["what"], asked.board.side.study
+    if what == "paths":
+        return _price(study.path_cost(paths_named(asked)))
+    if what in (*QUESTIONS,):
+        question, _ = QUESTIONS[what]
+        return _price(study.circuit_cost(question, list(asked.picked)))
+    return answers.cost(asked)
+
+
+def _price(found: PatchCost) -> Answer:
+    words = str(found)
+    return {"patches": found.patches, "seconds": found.seconds, "words": words}, []
+
+
+def paths_named(asked: Request) -> tuple[Path, ...]:
+    """The paths that a request names."""
+    names, study = asked.body["paths"], asked.board.side.study
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise TypeError(f"paths is a list of names, got {names!r}")
+    return paths_of(names, study.extent, study.pairs.labels)
+
+
+def module(asked: Request) -> Answer:
+    """A part of the front end that is only loaded when somebody looks at it."""
+    name = asked.body["name"]
+    if name not in MODULES:
+        raise ValueError(f"there is no module {name!r}: choose {', '.join(MODULES)}")
+    code, style = module_files(name)
+    return {"css": style}, [code.encode()]
+
+
+def module_files(name: str) -> tuple[str, str]:
+    """A module's script and its style.
+
+    Raises:
+        ImportError: if the front end was built without it.
+    """
+    found = [bundled(f"{name}.{end}") for end in ("js", "css")]
+    code, style = (
+        one.read_text("utf-8") if isinstance(one, FilePath) else one for one in found
+    )
+    return code, style
+
+
+def to_json(asked: Request) -> Answer:
+    """Verified paths as text."""
+    side = asked.board.side
+    return {"text": text_of(side.study, side.circuit.path_records())}, []
+
+
+def load(asked: Request) -> Answer:
+    """Take the paths of a text."""
+    side, text = asked.board.side, asked.body["text"]
+    if not isinstance(text, str):
+        raise TypeError(f"text is a string, got {text!r}")
+    found = paths_in(text, side.study)
+    side.circuit.load(found)
+    asked.board.note_circuit(side)
+    return {"paths": len(found)}, []
+
+
+ANSWERS: Mapping[str, Callable[[Request], Answer | Steps]] = {
+    messages.PATHS_GET: paths,
+    messages.COST_GET: cost,
+    messages.CIRCUIT_JSON: to_json,
+    messages.CIRCUIT_LOAD: load,
+    messages.MODULE_GET: module,
+}
+
+
+# --- what is started, and comes as the trait --------------------------------------------
+
+
+def following(asked: Request) -> list[Turn]:
+    """Exact patches of the paths that a request names, of those that were not run.
+
+    Raises:
+        ValueError, TypeError, IndexError, KeyError: if it cannot be.
+    """
+    board = asked.board
+    side = board.side
+    new = side.circuit.new(paths_named(asked))
+    if not new:
+        return []
+    side.study.path_steps(new)  # refused here, not in the job
+    label = f"path {new[0]}" if len(new) == 1 else f"{len(new)} paths"
+    return [Turn(len(new), lambda: _run_paths(board, side, new), label)]
+
+
+def _run_paths(board: Board, side: Side, paths: Sequence[Path]) -> Iterator[Progress]:
+    new = side.circuit.new(paths)  # of a job that is taken up again, some were run
+    if not new:
+        yield Progress(0, 0, work=1.0)
+        return
+    for step in side.study.path_steps(new):
+        if step.paths:
+            side.circuit.learn(step.paths)
+            board.note_circuit(side, at_once=False)
+        yield step
+
+
+def questioning(asked: Request) -> list[Turn]:
+    """A question about the picked nodes.
+
+    Raises:
+        ValueError, TypeError, IndexError, KeyError: if it cannot be asked.
+    """
+    what, board = asked.body["what"], asked.board
+    if what not in (*QUESTIONS,):
+        raise ValueError(f"unknown {what!r}: choose {' or '.join(QUESTIONS)}")
+    question, label = QUESTIONS[what]
+    side, picks = board.side, list(asked.picked)
+    turn = named(side.study, question, picks)
+
+    def start() -> Iterator[Progress]:
+        yield from turn.start()
+        found: Any = getattr(side.study, question)(picks)
+        side.circuit.note(what, found)
+        board.note_circuit(side, at_once=False)
+
+    return [replace(turn, start=start, label=label.format(len(picks)))]
+
+
+STARTS: Mapping[str, Callable[[Request], list[Turn]]] = {
+    messages.PATHS_START: following,
+    messages.CIRCUIT_START: questioning,
+}
