@@ -13,7 +13,16 @@ export function subjectsOf(selection: readonly string[], counts: HeadCounts): st
   return [...new Set(found)];
 }
 
-/** What was asked for, while it can be; else the newest pick. */
-export function focused(asked: string | null, subjects: readonly string[]) {
-  return asked ?? subjects.at(-1) ?? null;
+/** What was asked for; else the newest pick that has paths, the first of its heads. */
+export function focused(
+  asked: string | null,
+  selection: readonly string[],
+  counts: HeadCounts,
+): string | null {
+  if (asked !== null) return asked;
+  for (const name of [...selection].reverse()) {
+    const [first] = subjectsOf([name], counts);
+    if (first !== undefined) return first;
+  }
+  return null;
 }

@@ -7,5 +7,5 @@ import { circuitViews } from "./views/circuit";
 
 export function mount(kit: Kit, view: View, parent: HTMLElement): void {
   useSignals(kit.signals);
-  parent.append(...circuitViews(view));
+  parent.append(...circuitViews(view, kit));
 }

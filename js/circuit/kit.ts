@@ -1,6 +1,8 @@
 /** What the widget hands to the module of paths and circuits, and what it gets. */
 
 import type { computed, effect, signal, untracked } from "@preact/signals-core";
+import type { pictureOf } from "../draw/picture";
+import type { handOver } from "../host/clipboard";
 import type { View } from "../views/view";
 
 export interface Kit {
@@ -11,6 +13,9 @@ export interface Kit {
     signal: typeof signal;
     untracked: typeof untracked;
   };
+  /** A part of the page as SVG. */
+  pictureOf: typeof pictureOf;
+  handOver: typeof handOver;
 }
 
 export interface CircuitModule {

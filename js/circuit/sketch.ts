@@ -1,6 +1,6 @@
 /** Where the parts of a circuit stand: layers up, heads by their number, paths between. */
 
-import { textWidth } from "../draw/geometry";
+import { clamp, textWidth } from "../draw/geometry";
 import type { HeadCounts, Span } from "../state/place";
 import { type End, headsOf, PORTS, type Port, parseEnds, servedBy } from "./ends";
 import type { PathResult } from "./record";
@@ -41,7 +41,9 @@ export interface Sketch {
 }
 
 export const NODE_HEIGHT = 20;
-const ROW_GAP = 68;
+const ROW_GAP = { most: 68, least: 44 };
+/** Where there are many layers, they come closer. */
+const COMFORTABLE_HEIGHT = 760;
 const NODE_GAP = 12;
 const MARGIN = { left: 46, right: 14, top: 16, bottom: 16, columns: 18 };
 const FONT_SIZE = 11;
@@ -69,8 +71,9 @@ export function sketchOf(results: ReadonlyMap<string, PathResult>, extent: Exten
   const columns = columnsOf(parts);
   const top = MARGIN.top + (columns.length > 1 ? MARGIN.columns : 0);
   const across = acrossOf(parts, columns, extent);
+  const gap = clamp(COMFORTABLE_HEIGHT / rows.length, ROW_GAP.least, ROW_GAP.most);
   const yOf = (row: number) =>
-    top + NODE_HEIGHT / 2 + (rows.length - 1 - rows.indexOf(row)) * ROW_GAP;
+    top + NODE_HEIGHT / 2 + (rows.length - 1 - rows.indexOf(row)) * gap;
   const nodes = parts.map((part) => ({
     ...part,
     x: across.places.get(part.key) ?? 0,
@@ -79,7 +82,7 @@ export function sketchOf(results: ReadonlyMap<string, PathResult>, extent: Exten
     ports: portsOf(part, across.places.get(part.key) ?? 0),
   }));
   const byKey = new Map(nodes.map((node) => [node.key, node]));
-  const height = top + NODE_HEIGHT + (rows.length - 1) * ROW_GAP + MARGIN.bottom;
+  const height = top + NODE_HEIGHT + (rows.length - 1) * gap + MARGIN.bottom;
   const sketch: Sketch = {
     width: across.width,
     height: rows.length === 0 ? 0 : height,
@@ -170,22 +173,26 @@ function acrossOf(
   extent: Extent,
 ) {
   const left = MARGIN.left;
-  const wanted = extent.width - left - MARGIN.right;
-  const least = Math.max(0, ...columns.map((pos) => mostIn(parts, pos)));
-  const room = Math.max(wanted / Math.max(1, columns.length), least);
+  const needed = columns.map((pos) => mostIn(parts, pos));
+  const spare = extent.width - left - MARGIN.right - needed.reduce((a, b) => a + b, 0);
+  const more = Math.max(0, spare) / Math.max(1, columns.length);
   const places = new Map<string, number>();
+  const middles: number[] = [];
+  let start = left;
   columns.forEach((pos, column) => {
-    const start = left + column * room;
+    const room = (needed[column] ?? 0) + more;
+    middles.push(start + room / 2);
     for (const row of byRow(parts.filter(({ end }) => end.pos === pos))) {
       for (const [key, x] of apart(row, start, room, extent)) places.set(key, x);
     }
+    start += room;
   });
   const label = (pos: number | null) =>
     pos === null ? "all positions" : extent.positionName(pos);
   return {
     places,
-    width: left + room * columns.length + MARGIN.right,
-    columns: columns.map((pos, at) => [label(pos), left + (at + 0.5) * room] as const),
+    width: start + MARGIN.right,
+    columns: columns.map((pos, at) => [label(pos), middles[at] ?? 0] as const),
   };
 }
 
@@ -228,8 +235,9 @@ function apart(
   return sorted.map(({ part, x }) => [part.key, x]);
 }
 
-/** How far to the right something belongs. */
+/** How far to the right something belongs: MLPs out of the heads' way. */
 function shareOf(end: End, extent: Extent): number {
+  if (end.part === "mlp") return 1;
   const heads: Span | null = headsOf(end, extent);
   return heads ? (heads[0] + heads[1]) / 2 / Math.max(1, extent.heads) : 0.5;
 }

@@ -11,6 +11,8 @@ import {
 } from "@preact/signals-core";
 import type { CircuitModule, Kit } from "../circuit/kit";
 import { el, react } from "../draw/dom";
+import { pictureOf } from "../draw/picture";
+import { handOver } from "../host/clipboard";
 import { imported } from "../host/imported";
 import { type Channel, MESSAGE_KINDS, messageOf } from "../host/messages";
 import { record, ShapeError, text } from "../state/shape";
@@ -25,7 +27,11 @@ interface Loaded {
 
 type Entry = { state: "loading" | "ready" } | { state: "failed"; message: string };
 
-const KIT: Kit = { signals: { computed, effect, signal: makeSignal, untracked } };
+const KIT: Kit = {
+  signals: { computed, effect, signal: makeSignal, untracked },
+  pictureOf,
+  handOver,
+};
 
 /** One for all widgets that share this module; another try after a failure. */
 let loading: Promise<Loaded> | null = null;

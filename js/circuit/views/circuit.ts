@@ -6,6 +6,7 @@ import type { View } from "../../views/view";
 import { createArrivals } from "../arrivals";
 import { createCosts } from "../costs";
 import { focused, subjectsOf } from "../focus";
+import type { Kit } from "../kit";
 import { circuitReader } from "../record";
 import { createTasks } from "../tasks";
 import { inputsView } from "./inputs";
@@ -15,7 +16,7 @@ import { sketchView } from "./sketch";
 import { storyView } from "./story";
 import type { CircuitView } from "./view";
 
-export function circuitViews(plain: View): HTMLElement[] {
+export function circuitViews(plain: View, kit: Kit): HTMLElement[] {
   const { store, signal } = plain;
   const read = circuitReader();
   const circuit = computed(() => read(store.circuit.value));
@@ -26,13 +27,17 @@ export function circuitViews(plain: View): HTMLElement[] {
   });
   const view: CircuitView = {
     ...plain,
+    kit,
     circuit,
     arrivals: createArrivals(store.channel),
     costs: createCosts(store.channel),
     tasks: createTasks(store.channel, store.job, signal),
     asked,
     subjects,
-    focus: computed(() => focused(asked.value, subjects.value)),
+    focus: computed(() => {
+      const study = store.study.value;
+      return study && focused(asked.value, store.selection.value, study);
+    }),
     over: makeSignal(null),
   };
   react(signal, () => {
@@ -65,7 +70,7 @@ function problems({ circuit, tasks, signal }: CircuitView): HTMLElement {
   react(signal, () => {
     const refusal = tasks.refusal.value;
     const all = [...(refusal ? [`Not started: ${refusal}`] : [])];
-    said.textContent = [...all, ...circuit.value.problems].join(" ");
+    said.textContent = [...all, ...circuit.value.problems].join("; ");
     said.hidden = said.textContent === "";
   });
   return said;

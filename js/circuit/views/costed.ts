@@ -44,7 +44,11 @@ export function costed(
     run.disabled = !isReady || isUnder(view, asked.value);
   });
   const whole = el("div", "pw-costed", handle, line);
-  whole.hidden = store.isSaved; // nobody is there to run it
+  react(signal, () => {
+    // Nobody is there to run it, or there is nothing to run.
+    const { what, names } = asked.value;
+    whole.hidden = store.isSaved || (what === "paths" && names.length === 0);
+  });
   return whole;
 }
 

@@ -50,7 +50,11 @@ export function inputsView(view: CircuitView): HTMLElement {
     arrivals.entries.value; // read: they are asked for again when they were forgotten
     arrivals.want(focus.value);
   });
-  react(signal, () => show(groups.value.map(({ name }) => name)));
+  react(signal, () => {
+    const isReady = entry.value?.state === "ready";
+    const shown = groups.value.filter(({ rows }) => isReady || rows.length > 0);
+    show(shown.map(({ name }) => name));
+  });
   const section = el(
     "section",
     { class: "pw-inputs", "aria-label": "Paths of a head" },

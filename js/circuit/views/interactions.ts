@@ -46,7 +46,7 @@ const EMPTY =
 function hintOf(view: CircuitView): string {
   const found = view.circuit.value.interactions;
   if (!found) return view.store.isSaved ? `${EMPTY} None were computed.` : EMPTY;
-  return `${about(view, found.nodes)}Counted from: ${found.threshold}.`;
+  return `${about(view, found.nodes)}${found.threshold}`;
 }
 
 type At = Signal<Cell | null>;

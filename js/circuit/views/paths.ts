@@ -10,6 +10,8 @@ import type { CircuitView } from "./view";
 
 /** So many stand there at first. */
 const SHORT = 8;
+/** And so many at the most: what comes after them hardly has a bar. */
+const LONG = 200;
 
 interface Parts {
   name: string;
@@ -25,7 +27,7 @@ export function pathList(view: CircuitView, parts: Parts): HTMLElement {
   const group = computed(() => groups.value.find((one) => one.name === name));
   const rows = computed(() => group.value?.rows ?? []);
   const shown = computed(() =>
-    isWhole.value.has(name) ? rows.value : rows.value.slice(0, SHORT),
+    rows.value.slice(0, isWhole.value.has(name) ? LONG : SHORT),
   );
   const heading = live(signal, () => headingOf(group.value), el("div", "pw-path-head"));
   const list = el("ul", "pw-path-list");
@@ -45,7 +47,8 @@ export function pathList(view: CircuitView, parts: Parts): HTMLElement {
     const { length } = rows.value;
     more.hidden = length <= SHORT;
     const isAll = isWhole.value.has(name);
-    more.textContent = isAll ? `only the first ${SHORT}` : `all ${length}`;
+    const all = length > LONG ? `the first ${LONG} of ${length}` : `all ${length}`;
+    more.textContent = isAll ? `only the first ${SHORT}` : all;
     setAttributes(more, { "aria-expanded": `${isAll}` });
     setAttributes(list, { "aria-label": headingOf(group.value) });
   });
@@ -111,8 +114,9 @@ function runButton(
 ): HTMLElement {
   const { store, tasks, signal } = view;
   const run = () => {
-    const isOpen = row.peek()?.result === null && !tasks.under.peek().has(path);
-    if (isOpen && !store.isSaved) void tasks.run([path]);
+    if (canRun(row.peek()?.result) && !tasks.under.peek().has(path)) {
+      if (!store.isSaved) void tasks.run([path]);
+    }
   };
   const estimate = el("span", "pw-value pw-path-estimate");
   const exact = el("span", "pw-value pw-path-exact");
@@ -128,7 +132,7 @@ function runButton(
     });
     estimate.textContent = guess === null ? "" : signed(guess);
     exact.textContent = exactWords(result, isUnder, store.isSaved);
-    const can = result === null && !isUnder && !store.isSaved;
+    const can = canRun(result) && !isUnder && !store.isSaved;
     setAttributes(element, {
       "aria-label": `${path}: ${pathWords(guess, result, isUnder)}`,
       "aria-disabled": can ? false : "true",
@@ -138,6 +142,11 @@ function runButton(
     });
   });
   return element;
+}
+
+/** What a file says was not run here. */
+function canRun(result: PathResult | null | undefined): boolean {
+  return result?.source !== "run";
 }
 
 /** From the middle to the left or to the right: the side tells the sign, too. */
@@ -153,8 +162,9 @@ function drawBar(element: Element, value: number | null, scale: number): void {
 }
 
 function exactWords(result: PathResult | null, isUnder: boolean, isSaved: boolean) {
-  if (result) return `✓ ${signed(result.exact)}`;
   if (isUnder) return "running";
+  if (result?.source === "file") return `file ${signed(result.exact)}`;
+  if (result) return `✓ ${signed(result.exact)}`;
   return isSaved ? "not run" : "run";
 }
 

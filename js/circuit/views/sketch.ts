@@ -77,7 +77,7 @@ function drawn(view: CircuitView, sketch: Sketch): SVGSVGElement {
       height,
       viewBox: `0 0 ${width} ${height}`,
       role: "img",
-      "aria-label": `Verified paths: ${edges.map(edgeWords).join("; ")}`,
+      "aria-label": pictureWords(edges),
     },
     ...rows.map(([label, y]) => textAt(0, y, label, "pw-sketch-row")),
     ...columns.map(([label, x]) => textAt(x, 9, label, "pw-sketch-column")),
@@ -87,8 +87,10 @@ function drawn(view: CircuitView, sketch: Sketch): SVGSVGElement {
   );
 }
 
-function edgeWords({ path, result }: SketchEdge): string {
-  return `${path} ${signed(result.exact)}`;
+function pictureWords(edges: readonly SketchEdge[]): string {
+  const largest = edges.slice(-3).reverse();
+  const words = largest.map(({ path, result }) => `${path} ${signed(result.exact)}`);
+  return `Verified paths, listed below; the largest: ${words.join("; ")}`;
 }
 
 function textAt(x: number, y: number, words: string, name: string): SVGTextElement {

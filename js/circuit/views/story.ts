@@ -10,6 +10,11 @@ export function storyView(view: CircuitView): HTMLElement {
   const { circuit, signal } = view;
   const hint = el("div", "pw-quiet");
   live(signal, () => hintOf(view), hint);
+  const words = live(
+    signal,
+    () => circuit.value.story?.words ?? "",
+    el("div", "pw-quiet pw-in-lines"),
+  );
   const figures = el("dl", "pw-story-figures");
   react(signal, () => {
     const found = circuit.value.story;
@@ -23,6 +28,7 @@ export function storyView(view: CircuitView): HTMLElement {
     hint,
     picksCosted(view, "story", "judge the circuit"),
     figures,
+    words,
   );
 }
 
@@ -33,7 +39,7 @@ const EMPTY =
 function hintOf(view: CircuitView): string {
   const found = view.circuit.value.story;
   if (!found) return view.store.isSaved ? `${EMPTY} It was not computed.` : EMPTY;
-  return `${about(view, found.nodes)}${found.words}`;
+  return about(view, found.nodes);
 }
 
 function facts({ faithfulness, complement, incompleteness, minimality }: Story) {

@@ -2,22 +2,21 @@
 
 import { signal as makeSignal } from "@preact/signals-core";
 import { button, el, listen, react } from "../../draw/dom";
-import { pictureOf } from "../../draw/picture";
-import { handOver, type Parcel } from "../../host/clipboard";
+import type { Parcel } from "../../host/clipboard";
 import { MESSAGE_KINDS, messageOf } from "../../host/messages";
 import { fields, record, text, whole } from "../../state/shape";
 import { counted } from "../../views/words";
 import type { CircuitView } from "./view";
 
 export function sketchTools(view: CircuitView, picture: HTMLElement): HTMLElement {
-  const { store, theme, circuit, signal } = view;
+  const { kit, store, theme, circuit, signal } = view;
   const status = el("span", { class: "pw-quiet", role: "status" });
   const svg = () => ({
-    content: pictureOf([picture], theme.peek().paper),
+    content: kit.pictureOf([picture], theme.peek().paper),
     name: "circuit.svg",
   });
   const tool = (label: string, make: () => Parcel | Promise<Parcel>) =>
-    button(label, () => void give(status, make), signal);
+    button(label, () => void give(view, status, make), signal);
   const copySvg = tool("copy SVG", svg);
   const copyJson = tool("copy JSON", () => json(view));
   const loader = loading(view, status);
@@ -29,12 +28,13 @@ export function sketchTools(view: CircuitView, picture: HTMLElement): HTMLElemen
 }
 
 async function give(
+  { kit }: CircuitView,
   status: HTMLElement,
   make: () => Parcel | Promise<Parcel>,
 ): Promise<void> {
   try {
     const parcel = await make();
-    const done = await handOver(parcel);
+    const done = await kit.handOver(parcel);
     status.textContent = done === "copied" ? "copied" : `saved as ${parcel.name}`;
   } catch (error) {
     status.textContent = `not copied: ${messageOf(error) ?? "given up"}`;

@@ -4,10 +4,12 @@ import type { ReadonlySignal, Signal } from "@preact/signals-core";
 import type { View } from "../../views/view";
 import type { ArrivalsStore } from "../arrivals";
 import type { Costs } from "../costs";
+import type { Kit } from "../kit";
 import type { Circuit } from "../record";
 import type { Tasks } from "../tasks";
 
 export interface CircuitView extends View {
+  kit: Kit;
   circuit: ReadonlySignal<Circuit>;
   arrivals: ArrivalsStore;
   costs: Costs;

@@ -29,7 +29,7 @@ const nan = null; // JSON has none
 
 const INTERACTIONS = {
   nodes: NODES,
-  threshold: "a tenth of the largest of the three effects",
+  threshold: "An interaction counts from 10% of the largest of the three effects on.",
   sides: {
     denoising: {
       effects: [0.271, 0.188, -0.361],
@@ -59,9 +59,9 @@ function repair() {
   const noise = seeded(9);
   const row = (layer: number) =>
     Array.from({ length: STUDY.n_heads }, (_, head) => {
-      if (layer < 4) return nan;
-      if (head === 6) return -0.14;
-      return head === 3 ? -0.06 : 0.02 * (noise() - 0.5);
+      if (layer < 3 || (layer === 3 && head < 2)) return nan;
+      if (layer === 4 && head === 6) return -0.14;
+      return layer === 4 && head === 3 ? -0.06 : 0.04 * (noise() - 0.5);
     });
   const change = Array.from({ length: STUDY.n_layers }, (_, layer) => row(layer));
   const before = change.map((values) => values.map((_, head) => 0.3 - 0.1 * head));
@@ -75,7 +75,8 @@ function repair() {
       { head: "L4H3.z", before: 0.02, change: -0.06, role: "negative head" },
     ],
     undone: 0.41,
-    words: "Later heads undo 0.41 of what the patch itself does.",
+    words:
+      "L4H0.z + L3H1.z + L4H3.z: own direct effect +0.4120, effect +0.2430\nL4H6.z: -0.1400, backup",
   };
 }
 
