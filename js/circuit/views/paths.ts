@@ -118,11 +118,13 @@ function runButton(
       if (!store.isSaved) void tasks.run([path]);
     }
   };
-  const estimate = el("span", "pw-value pw-path-estimate");
-  const exact = el("span", "pw-value pw-path-exact");
+  const name = el("span", "pw-unseen");
+  const number = (kind: string) =>
+    el("span", { class: `pw-value ${kind}`, "aria-hidden": "true" });
+  const [estimate, exact] = [number("pw-path-estimate"), number("pw-path-exact")];
   const bar = el("span", "pw-path-bar", el("span"), el("span"));
   const element = button("", run, signal, { class: "pw-path-run" });
-  element.append(bar, estimate, exact);
+  element.append(name, bar, estimate, exact);
   react(signal, () => {
     const { estimate: guess = null, result = null } = row.value ?? {};
     const isUnder = tasks.under.value.has(path);
@@ -133,10 +135,11 @@ function runButton(
     estimate.textContent = guess === null ? "" : signed(guess);
     exact.textContent = exactWords(result, isUnder, store.isSaved);
     const can = canRun(result) && !isUnder && !store.isSaved;
+    const words = pathWords(guess, result, isUnder);
+    name.textContent = `${path}: ${words}`;
     setAttributes(element, {
-      "aria-label": `${path}: ${pathWords(guess, result, isUnder)}`,
       "aria-disabled": can ? false : "true",
-      title: pathWords(guess, result, isUnder),
+      title: words,
       "data-estimate": guess ?? false,
       "data-exact": result?.exact ?? false,
     });
