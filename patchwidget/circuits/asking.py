@@ -195,7 +195,9 @@ class Circuits:
                 no such question.
         """
         if what == SELF_REPAIR:
-            return self._runner.price([_repair(self, members, **options)[0].work])
+            run, name = _repair(self, members, **options)
+            is_known = (run.patch, name) in self._repairs
+            return self._runner.price([] if is_known else [run.work])
         return price(_need(self, what, members, options), _runners(self))
 
 
