@@ -730,7 +730,8 @@ def test_weights_changed_between_steps_leave_no_wrong_effect(model, tokens):
 def test_weights_changed_back_before_the_end_leave_no_wrong_effect(model, tokens):
     study = PatchStudy(model, *tokens)
     steps = study.steps("exact", [Head(0, 1)])
-    assert not next(steps).found and not next(steps).found
+    assert not next(steps).found
+    assert not next(steps).found
     undo = changed_without_a_trace(model, "head")
     try:
         with pytest.raises(RuntimeError, match="weights changed since"):
