@@ -50,13 +50,22 @@ class Watch:
             self._remember()
         if is_other:
             self._ask_at = 0.0  # a module may stand in for another that is still there
-        if not torch.equal(self._sampled(), self._numbers):
-            raise _changed("the model's weights changed since this study ran it")
+        self.check_weights()
         started = monotonic()
         if started >= self._ask_at:
             self._ask_model()
             took = monotonic() - started
             self._ask_at = started + max(ASK_MODEL_EVERY_S, took / _SHARE)
+
+    def check_weights(self) -> None:
+        """Refuse to go on with weights that changed: all that the decoder's steps read.
+
+        Raises:
+            RuntimeError: if they are not those of the captured runs.
+        """
+        is_same = self._states() == self._versions
+        if not (is_same and torch.equal(self._sampled(), self._numbers)):
+            raise _changed("the model's weights changed since this study ran it")
 
     def _look(self) -> None:
         """Whether what changed matters: libraries put hooks on a model too."""
@@ -70,6 +79,7 @@ class Watch:
         # Kept, not only their ids, which Python gives again to what comes after.
         self._modules = list(self._model.modules())
         self._weights = list(self._model.parameters())
+        self._versions = self._states()
         self._trains = any(module.training for module in self._modules)
         self._glanced = self._glance()
 
@@ -86,8 +96,10 @@ class Watch:
             )
             for module in self._modules
         ]
-        weights = [(p.data_ptr(), p._version) for p in self._weights]  # noqa: SLF001 - see `engines.fingerprint`
-        return parts + weights
+        return parts + self._states()
+
+    def _states(self) -> list[tuple[int, ...]]:
+        return [(p.data_ptr(), p._version) for p in self._weights]  # noqa: SLF001 - see `engines.fingerprint`
 
     def _sampled(self) -> Tensor:
         with computing():
