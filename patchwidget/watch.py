@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from patchwidget.runs import Runs, computing
 ASK_MODEL_EVERY_S = 2.0
 _SHARE = 0.01
 _SAMPLES = 32
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Watch:
@@ -66,6 +70,23 @@ class Watch:
         is_same = self._states() == self._versions
         if not (is_same and torch.equal(self._sampled(), self._numbers)):
             raise _changed("the model's weights changed since this study ran it")
+
+    def over(self, steps: Generator[S, None, T]) -> Generator[S, None, T]:
+        """Steps of the decoder between which others have their turn.
+
+        Raises:
+            RuntimeError: if the weights were others during a step, also if they are not
+                by now.
+        """
+        with closing(steps):
+            while True:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    return cast("T", end.value)
+                finally:
+                    self.check_weights()
+                yield step
 
     def _look(self) -> None:
         """Whether what changed matters: libraries put hooks on a model too."""

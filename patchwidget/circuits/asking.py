@@ -273,7 +273,8 @@ def _repair(
 
 
 def _repairing(study: _Study, run: SelfRepair, metric: str) -> Iterator[Progress]:
-    yield from run.steps(study._watch.check)  # noqa: SLF001 - the same
+    watch = study._watch  # noqa: SLF001 - the same
+    yield from watch.over(run.steps(watch.check))
     study._repairs[run.patch, metric] = run.found  # noqa: SLF001 - the same
 
 

@@ -134,6 +134,28 @@ def test_a_model_that_changed_is_noticed(tokens):
         study.paths_stepwise()
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda study: study.path_steps("L0H0 -> L1H0.q"),
+        PatchStudy.paths_stepwise,
+        lambda study: study.steps("self_repair", "L0H0"),
+    ],
+)
+def test_weights_that_change_for_a_step_are_noticed_after_it(tokens, start):
+    model = random_model(STYLES[0])
+    steps = start(PatchStudy(model, *tokens))
+    next(steps)
+    weight = next(model.parameters())
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight.add_(1)
+    with pytest.raises(RuntimeError, match="weights changed"):
+        next(steps)
+    with torch.no_grad():
+        weight.copy_(before)
+
+
 # --- estimates, step by step ------------------------------------------------------------
 
 
