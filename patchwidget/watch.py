@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from patchwidget.runs import Runs, computing
 ASK_MODEL_EVERY_S = 2.0
 _SHARE = 0.01
 _SAMPLES = 32
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Watch:
@@ -50,13 +54,39 @@ class Watch:
             self._remember()
         if is_other:
             self._ask_at = 0.0  # a module may stand in for another that is still there
-        if not torch.equal(self._sampled(), self._numbers):
-            raise _changed("the model's weights changed since this study ran it")
+        self.check_weights()
         started = monotonic()
         if started >= self._ask_at:
             self._ask_model()
             took = monotonic() - started
             self._ask_at = started + max(ASK_MODEL_EVERY_S, took / _SHARE)
+
+    def check_weights(self) -> None:
+        """Refuse to go on with weights that changed: all that the decoder's steps read.
+
+        Raises:
+            RuntimeError: if they are not those of the captured runs.
+        """
+        is_same = self._states() == self._versions
+        if not (is_same and torch.equal(self._sampled(), self._numbers)):
+            raise _changed("the model's weights changed since this study ran it")
+
+    def over(self, steps: Generator[S, None, T]) -> Generator[S, None, T]:
+        """Steps of the decoder between which others have their turn.
+
+        Raises:
+            RuntimeError: if the weights were others during a step, also if they are not
+                by now.
+        """
+        with closing(steps):
+            while True:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    return cast("T", end.value)
+                finally:
+                    self.check_weights()
+                yield step
 
     def _look(self) -> None:
         """Whether what changed matters: libraries put hooks on a model too."""
@@ -70,6 +100,7 @@ class Watch:
         # Kept, not only their ids, which Python gives again to what comes after.
         self._modules = list(self._model.modules())
         self._weights = list(self._model.parameters())
+        self._versions = self._states()
         self._trains = any(module.training for module in self._modules)
         self._glanced = self._glance()
 
@@ -86,8 +117,10 @@ class Watch:
             )
             for module in self._modules
         ]
-        weights = [(p.data_ptr(), p._version) for p in self._weights]  # noqa: SLF001 - see `engines.fingerprint`
-        return parts + weights
+        return parts + self._states()
+
+    def _states(self) -> list[tuple[int, ...]]:
+        return [(p.data_ptr(), p._version) for p in self._weights]  # noqa: SLF001 - see `engines.fingerprint`
 
     def _sampled(self) -> Tensor:
         with computing():

@@ -195,7 +195,9 @@ class Circuits:
                 no such question.
         """
         if what == SELF_REPAIR:
-            return self._runner.price([_repair(self, members, **options)[0].work])
+            run, name = _repair(self, members, **options)
+            is_known = (run.patch, name) in self._repairs
+            return self._runner.price([] if is_known else [run.work])
         return price(_need(self, what, members, options), _runners(self))
 
 
@@ -271,7 +273,8 @@ def _repair(
 
 
 def _repairing(study: _Study, run: SelfRepair, metric: str) -> Iterator[Progress]:
-    yield from run.steps(study._watch.check)  # noqa: SLF001 - the same
+    watch = study._watch  # noqa: SLF001 - the same
+    yield from watch.over(run.steps(watch.check))
     study._repairs[run.patch, metric] = run.found  # noqa: SLF001 - the same
 
 

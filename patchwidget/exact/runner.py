@@ -94,9 +94,9 @@ class Runner:
             self._runs.drop_graphs()  # patched runs want the memory
             clock = self._pace.start(self._swap, new)
             for found in clock.timed(readings(self._swap, new)):
-                # Between two steps the user's own cells may have changed the model, and
-                # may change it back before this batch is finished.
-                self._watch.check()
+                # Between two steps the user's own cells may have changed the weights, and
+                # may change them back before this batch is finished.
+                (self._watch.check if found else self._watch.check_weights)()
                 # Nothing found is for listeners the end, and most steps find nothing.
                 effects = self.known.learn(found) if found else ()
                 done += len(effects)

@@ -134,7 +134,7 @@ class Tracing:
             ValueError, RuntimeError: see `paths`.
         """
         self._watch.check()
-        return atp_steps(self._runs, budget=self._budget)
+        return self._watch.over(atp_steps(self._runs, budget=self._budget))
 
     def path_steps(
         self: _Study, paths: Iterable[AnyPath] | AnyPath
@@ -158,7 +158,7 @@ class Tracing:
         """
         found = _chosen(self, paths)
         self._watch.check()
-        return found.steps(self._watch.check)
+        return self._watch.over(found.steps(self._watch.check))
 
     def path_cost(self: _Study, paths: Iterable[AnyPath] | AnyPath) -> PatchCost:
         """What `path_steps` would cost.

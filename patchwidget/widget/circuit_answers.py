@@ -57,8 +57,9 @@ def cost(asked: Request) -> Answer:
     """What a verification, or a question about paths or picks, would cost."""
     what, study = asked.body["what"], asked.board.side.study
     if what == "paths":
-        return _price(study.path_cost(paths_named(asked)))
-    if what in (*QUESTIONS,):
+        new = asked.board.side.circuit.new(paths_named(asked))
+        return _price(study.path_cost(new) if new else PatchCost(0, 0, 0.0))
+    if what in tuple(QUESTIONS):
         question, _ = QUESTIONS[what]
         return _price(study.circuit_cost(question, list(asked.picked)))
     return answers.cost(asked)
@@ -83,20 +84,21 @@ def module(asked: Request) -> Answer:
     if name not in MODULES:
         raise ValueError(f"there is no module {name!r}: choose {', '.join(MODULES)}")
     code, style = module_files(name)
-    return {"css": style}, [code.encode()]
+    return {"css": style}, [code]
 
 
-def module_files(name: str) -> tuple[str, str]:
-    """A module's script and its style.
+def module_files(name: str) -> tuple[bytes, str]:
+    """A module's script in UTF-8, and its style.
 
     Raises:
         ImportError: if the front end was built without it.
     """
-    found = [bundled(f"{name}.{end}") for end in ("js", "css")]
-    code, style = (
-        one.read_text("utf-8") if isinstance(one, FilePath) else one for one in found
-    )
-    return code, style
+    code, style = (_text(bundled(f"{name}.{end}")) for end in ("js", "css"))
+    return code.encode(), style
+
+
+def _text(file: str | FilePath) -> str:
+    return file if isinstance(file, str) else file.read_text("utf-8")
 
 
 def to_json(asked: Request) -> Answer:
@@ -163,7 +165,7 @@ def questioning(asked: Request) -> list[Turn]:
         ValueError, TypeError, IndexError, KeyError: if it cannot be asked.
     """
     what, board = asked.body["what"], asked.board
-    if what not in (*QUESTIONS,):
+    if what not in tuple(QUESTIONS):
         raise ValueError(f"unknown {what!r}: choose {' or '.join(QUESTIONS)}")
     question, label = QUESTIONS[what]
     side, picks = board.side, list(asked.picked)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchwidget.nodes import HEAD_KINDS, Node
+from patchwidget.paths import Writer
 from patchwidget.widget import messages
 from patchwidget.widget.answers import Answer, Request, patterns_of, row
 from patchwidget.widget.board import Board
+from patchwidget.widget.circuit_answers import module_files
 from patchwidget.widget.export import answer_key
 from patchwidget.widget.wire import Record
 
@@ -38,9 +40,14 @@ def kept(board: Board, heads: Heads, pairs: Sequence[int]) -> dict[str, Record]:
     """By `answer_key`, what the page would be told of heads by `attention.get`, `row.get`.
 
     Estimates by position are made where they were not; what is verified of them is on the
-    board afterwards.
+    board afterwards. Of paths those that were estimated go along, `paths.get`; and the
+    part of the front end that shows them, `module.get`, if there is something to show.
     """
-    answers = [*_attention(board, heads, pairs), *_rows(board, heads)]
+    answers = [
+        *_attention(board, heads, pairs),
+        *_rows(board, heads),
+        *_circuit(board, heads),
+    ]
     return {
         key: {"payload": payload, "buffers": buffers}
         for key, (payload, buffers) in answers
@@ -69,3 +76,15 @@ def _rows(board: Board, heads: Heads) -> Iterator[tuple[str, Answer]]:
         for node in nodes:
             asked = Request({"node": str(node)}, board, ())
             yield answer_key(messages.ROW_GET, node), row(asked)
+
+
+def _circuit(board: Board, heads: Heads) -> Iterator[tuple[str, Answer]]:
+    circuit = board.side.circuit
+    if circuit.record():
+        code, style = module_files("circuit")
+        yield answer_key(messages.MODULE_GET, "circuit"), ({"css": style}, [code])
+    if circuit.estimates is not None:
+        for layer, head in heads:
+            writer = Writer("head", layer, head)
+            found = circuit.estimates.around(writer)
+            yield answer_key(messages.PATHS_GET, writer), (found, [])

@@ -70,9 +70,9 @@ class Settings(Page):
     names: traitlets.Dict[str, str] = _view_owned(
         traitlets.Dict(key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode())
     )
-    # What is opened asks for more estimates: these two are closed at first.
+    # What is opened asks for more estimates: these are closed at first.
     folds: traitlets.List[str] = _view_owned(
-        traitlets.List(traitlets.Unicode(), ["row", "neurons"])
+        traitlets.List(traitlets.Unicode(), ["row", "neurons", "circuit"])
     )
     wide = _view_owned(traitlets.Bool(default_value=False))
 

@@ -25,7 +25,7 @@ from patchwidget.widget.thumbnail import thumbnail
 SNAPSHOT_HEIGHT_PX = 900
 _MISSING = (
     "All views work on what was known then. There is no kernel behind this page: nodes "
-    "that were not run stay so, and other methods, the other direction, verifying, "
+    "and paths that were not run stay so, and other methods, the other direction, verifying, "
     "checking what is picked, neurons, the reasons for a miss and CircuitsVis need the "
     "notebook."
 )

@@ -66,8 +66,9 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         kind: the kind that scatter and ranking are about; empty for all.
         names: your names of heads: `{"L9H9": "name mover"}`.
         folds: parts of the page that are folded away, of `"prompt"`, `"grids"`, `"row"`,
-            `"neurons"`, `"scatter"`, `"ranking"`, `"picks"` and `"attention"`; at first
-            `"row"` and `"neurons"`, whose estimates are made when they are opened.
+            `"neurons"`, `"scatter"`, `"ranking"`, `"picks"`, `"attention"` and
+            `"circuit"`; at first `"row"`, `"neurons"` and `"circuit"`, whose estimates
+            are made when they are opened.
         wide: whether it takes all the width of the page.
         verified: what is known exactly, by node name.
         report: by kind, how the method agrees with what is verified, and the bound.

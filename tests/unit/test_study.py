@@ -727,6 +727,20 @@ def test_weights_changed_between_steps_leave_no_wrong_effect(model, tokens):
     assert len(study.verified) == 0
 
 
+def test_weights_changed_back_before_the_end_leave_no_wrong_effect(model, tokens):
+    study = PatchStudy(model, *tokens)
+    steps = study.steps("exact", [Head(0, 1)])
+    assert not next(steps).found
+    assert not next(steps).found
+    undo = changed_without_a_trace(model, "head")
+    try:
+        with pytest.raises(RuntimeError, match="weights changed since"):
+            next(steps)
+    finally:
+        undo()
+    assert len(study.verified) == 0
+
+
 def test_autocast_of_the_caller_changes_nothing(model, tokens):
     plain = PatchStudy(model, *tokens).exact([Head(0, 1)])["L0H1.z"].raw
     study = PatchStudy(model, *tokens)

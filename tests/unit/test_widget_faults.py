@@ -319,8 +319,14 @@ ODD = [
     # What there is, where it does not belong, and now and then where it does.
     *("relp", "atp_qk", "noising", "z", "picked", "top", "all", "known", "L0H2.k"),
     *(1, 2, ["L1H0.pattern", "L0.resid_pre@S2"], {"L1H1": "mover"}),
+    *("L1H0", "L0.mlp", "paths", "interactions", "repair", "story", "L0H0 -> final"),
+    *(["L0H1 -> L1H0.q", "embed -> final"], ["L1H0 -> L0H0.q"], ["L0H0", "L1H2"]),
+    '{"format": "patchwidget-circuit", "version": 1, "paths": {"L0H0 -> final": 1}}',
 ]
-FIELDS = ("kind", "id", "node", "nodes", "pair", "top", "layer", "what", "of", "error")
+FIELDS = (
+    *("kind", "id", "node", "nodes", "pair", "top", "layer", "what", "of", "error"),
+    *("paths", "text", "name"),
+)
 TRAITS = (*VIEW_OWNED, *KERNEL_OWNED, "_view_count", "_esm", "layout", "comm", "nope")
 
 
@@ -352,7 +358,7 @@ class Fuzz:
         return {"method": "update", "state": {name: self.value() for name in names}}
 
     def custom(self):
-        content = {name: self.value() for name in self.random.sample(FIELDS, 5)}
+        content = {name: self.value() for name in self.random.sample(FIELDS, 7)}
         if self.random.random() < 0.9:
             content["kind"] = self.random.choice([*messages.REQUESTS, "reply", "x"])
         if self.random.random() < 0.9:
@@ -402,6 +408,9 @@ def check_after_flood(model, tokens, seed, count, caplog):
     exact = fresh.exact(list(study.verified))
     for node, effect in study.verified.items():
         assert torch.allclose(effect.raw, exact[node].raw, atol=1e-5)
+    for name, record in widget.circuit.get("paths", {}).items():
+        shown = fresh.exact_paths(*name.split(" -> ")).shown
+        assert record["exact"] == pytest.approx(float(shown.mean()), abs=1e-5)
     widget.close()
 
 
