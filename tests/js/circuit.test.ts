@@ -234,14 +234,17 @@ describe("paths of a head", () => {
     await opened({ circuit: { paths } });
     const name = row("L2H5 -> L4H3.q", ".pw-end");
     const item = name.parentElement;
-    item?.dispatchEvent(new Event("pointerenter"));
+    item?.dispatchEvent(new Event("pointerover"));
     const line = find(".pw-sketch svg [data-path]", Element);
     expect(line.classList.contains("pw-lit")).toBe(true);
+    const lit = () =>
+      all(".pw-sketch-node.pw-lit > text").map((one) => one.textContent);
+    expect(lit()).toEqual(["L2H5"]);
     item?.dispatchEvent(new Event("pointerleave"));
+    expect(lit()).toEqual([]);
     expect(line.classList.contains("pw-lit")).toBe(false);
     name.dispatchEvent(new Event("pointerenter"));
-    const lit = all(".pw-sketch .pw-sketch-node.pw-lit > text")[0];
-    expect(lit?.textContent).toBe("L2H5");
+    expect(lit()).toEqual(["L2H5"]);
   });
 });
 

@@ -10,7 +10,8 @@ import type { CircuitView } from "./view";
 export function actOf(name: string): string {
   const end = parseEnd(name);
   if (!end) return "";
-  if (pickOf(end)) return `Pick ${name}`;
+  const pick = pickOf(end);
+  if (pick !== null) return `Pick ${pick}`;
   return subjectOf(end) ? `Look at the paths of ${name}` : "";
 }
 

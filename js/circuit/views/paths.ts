@@ -3,6 +3,8 @@
 import { computed, type ReadonlySignal, type Signal } from "@preact/signals-core";
 import { button, el, keyed, listen, live, react, setAttributes } from "../../draw/dom";
 import { signed } from "../../draw/number";
+import { onAbort } from "../../host/life";
+import { endPlace, parseEnd } from "../ends";
 import type { Group, PathRow } from "../groups";
 import type { PathResult } from "../record";
 import { nameButton } from "./names";
@@ -80,28 +82,35 @@ function pathRow(
     nameButton(view, end),
     runButton(view, path, row, scale),
   );
-  linkPath(view, item, path);
+  linkPath(view, item, path, end);
   react(signal, () => {
     item.classList.toggle("pw-lit", over.value === path);
   });
   return item;
 }
 
-/** Under the pointer, or with the focus in it, the element stands for a path. */
+/** Under the pointer, or with the focus in it, the element stands for a path and an end. */
 export function linkPath(
-  { over, signal }: CircuitView,
+  { over, store, ui, signal }: CircuitView,
   element: Element,
   path: string,
-) {
+  name: string,
+): void {
+  const end = parseEnd(name);
   const show = () => {
+    const study = store.study.peek();
     over.value = path;
+    ui.hover.value = end && study ? endPlace(end, study) : null;
   };
   const leave = () => {
-    if (over.peek() === path) over.value = null;
+    if (over.peek() !== path) return;
+    over.value = null;
+    ui.hover.value = null;
   };
-  const listeners = { pointerenter: show, focusin: show };
+  // Not "enter": within it are names that tell of themselves when the pointer leaves them.
+  const listeners = { pointerover: show, focusin: show };
   listen(element, { ...listeners, pointerleave: leave, focusout: leave }, signal);
-  signal.addEventListener("abort", leave, { once: true });
+  onAbort(signal, leave);
 }
 
 type Row = ReadonlySignal<PathRow | undefined>;

@@ -119,7 +119,7 @@ function edgeLine(view: CircuitView, edge: SketchEdge): SVGElement {
     line,
     target,
   );
-  linkPath(view, group, path);
+  linkPath(view, group, path, result.writer);
   react(signal, () => {
     group.classList.toggle("pw-lit", over.value === path);
     group.classList.toggle("pw-dim", over.value !== null && over.value !== path);
@@ -228,7 +228,7 @@ function row(
     " ",
     words,
   );
-  linkPath(view, item, path);
+  linkPath(view, item, path, writer);
   react(signal, () => {
     item.classList.toggle("pw-lit", over.value === path);
   });
