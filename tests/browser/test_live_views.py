@@ -640,6 +640,7 @@ def test_from_a_head_to_the_exact_value_of_a_path(live):
     assert line.get_attribute("data-sign") == ("pw-below" if wanted < 0 else "pw-above")
 
 
+@pytest.mark.long
 def test_the_picks_together(live):
     live.set(folds=[], selection=["L4H0.z", "L3H1.z", "L2H0.z"])
     start(live, "paths")

@@ -46,8 +46,7 @@ export function costed(
   const whole = el("div", "pw-costed", handle, line);
   react(signal, () => {
     // Nobody is there to run it, or there is nothing to run.
-    const { what, names } = asked.value;
-    whole.hidden = store.isSaved || (what === "paths" && names.length === 0);
+    whole.hidden = store.isSaved || asked.value.names.length === 0;
   });
   return whole;
 }
