@@ -196,11 +196,17 @@ def cost(asked: Request) -> Answer:
         costs = [study.bound_cost(kinds, way) for kinds, way in groups_of(asked)]
     else:
         costs = [study.cost(nodes_of(asked))]
-    found = PatchCost(
-        sum(one.patches for one in costs),
-        sum(one.multiplications for one in costs),
-        sum(one.seconds for one in costs),
+    return priced(
+        PatchCost(
+            sum(one.patches for one in costs),
+            sum(one.multiplications for one in costs),
+            sum(one.seconds for one in costs),
+        )
     )
+
+
+def priced(found: PatchCost) -> Answer:
+    """A cost as it travels."""
     payload = {"patches": found.patches, "seconds": found.seconds, "words": str(found)}
     return payload, []
 

@@ -58,16 +58,11 @@ def cost(asked: Request) -> Answer:
     what, study = asked.body["what"], asked.board.side.study
     if what == "paths":
         new = asked.board.side.circuit.new(paths_named(asked))
-        return _price(study.path_cost(new) if new else PatchCost(0, 0, 0.0))
+        return answers.priced(study.path_cost(new) if new else PatchCost(0, 0, 0.0))
     if what in tuple(QUESTIONS):
         question, _ = QUESTIONS[what]
-        return _price(study.circuit_cost(question, list(asked.picked)))
+        return answers.priced(study.circuit_cost(question, list(asked.picked)))
     return answers.cost(asked)
-
-
-def _price(found: PatchCost) -> Answer:
-    words = str(found)
-    return {"patches": found.patches, "seconds": found.seconds, "words": words}, []
 
 
 def paths_named(asked: Request) -> tuple[Path, ...]:

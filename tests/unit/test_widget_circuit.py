@@ -91,12 +91,12 @@ def test_an_mlp_has_one_input_and_the_embedding_has_none(widget, labelled):
     check_list(payload["out"], row(grid, "embed"), writer="embed")
 
 
-def grouped():
-    """Four query heads share two KV heads."""
+def small(**settings):
+    """A model of four heads a layer."""
     shape = {
-        "n_layers": 2, "n_heads": 4, "n_key_value_heads": 2, "d_head": 6, "d_model": 24,
-        "d_mlp": 16, "n_ctx": 16, "d_vocab": 300, "act_fn": "gelu_new",
-        "normalization_type": "LN", "device": "cpu",
+        "n_layers": 2, "n_heads": 4, "d_head": 6, "d_model": 24, "d_mlp": 16, "n_ctx": 16,
+        "d_vocab": 300, "act_fn": "gelu_new", "normalization_type": "LN", "device": "cpu",
+        **settings,
     }  # fmt: skip
     if TL_MAJOR >= 4:
         from transformer_lens.model_bridge import TransformerBridge
@@ -111,7 +111,7 @@ def grouped():
 
 
 def test_under_gqa_keys_and_values_are_those_of_the_kv_head():
-    study = PatchStudy(grouped(), *random_tokens(2, 5, differ=(1, 3)))
+    study = PatchStudy(small(n_key_value_heads=2), *random_tokens(2, 5, differ=(1, 3)))
     widget, grid = PatchWidget(study), study.paths()
     payload = around(widget, "L1H3")
     for part, head in (("q", 3), ("k", 1), ("v", 1)):
@@ -127,6 +127,38 @@ def test_under_gqa_keys_and_values_are_those_of_the_kv_head():
     )
     error = answered(widget, "paths.start", paths=["L0H3 -> L1H2.k"])[0]["error"]
     assert "Query head 2 is served by KV head 1" in error["message"]
+
+
+def test_without_mlps_there_are_heads_alone():
+    none = {} if TL_MAJOR >= 4 else {"act_fn": None, "d_mlp": None}
+    model = small(attn_only=True, **none)
+    widget = PatchWidget(PatchStudy(model, *random_tokens(2, 5, differ=(1, 3))))
+    payload = around(widget, "L1H3")
+    assert [one["end"] for one in payload["out"]] == ["final"]
+    assert len(payload["into"]["q"]) == 5
+    error = answered(widget, "paths.get", node="L1.mlp")[0]["error"]
+    assert "have no MLP" in error["message"]
+
+
+def test_one_pair_of_one_token_one_layer_and_one_head():
+    model = random_model(STYLES[0], n_layers=1, n_heads=1, d_head=8)
+    study = PatchStudy(model, *random_tokens(1, 1, differ=(0,)))
+    widget = PatchWidget(study)
+    payload = around(widget, "L0H0")
+    assert [one["path"] for one in payload["into"]["v"]] == ["embed -> L0H0.v"]
+    asked(widget, "paths.start", paths=["embed -> L0H0.v"])
+    (record,) = widget.circuit["paths"].values()
+    assert record["exact"] == pytest.approx(
+        float(study.exact_paths("embed", "L0H0.v").shown), rel=1e-4
+    )
+    assert record["interval"] is None, "one pair says nothing about others"
+    text = asked(widget, "circuit.json")[0]["text"]
+    assert asked(widget, "circuit.load", text=text)[0] == {"paths": 1}
+    widget.selection = ["L0H0", "L0.mlp_out@0"]
+    for what in ("interactions", "repair", "story"):
+        asked(widget, "circuit.start", what=what)
+        json.dumps(widget.circuit[what], allow_nan=False)
+    assert widget.circuit["repair"]["change"] == [[None]]
 
 
 def test_estimates_are_made_once_and_others_have_their_turn(labelled, monkeypatch):
