@@ -1,10 +1,11 @@
 /** Made-up paths and circuits, and what the kernel would answer about them. */
 
 import type { FixtureHost } from "../../../js/host/fixture";
+import type { Trait } from "../../../js/host/host";
 import { MESSAGE_KINDS } from "../../../js/host/messages";
-import { NO_JOB, STUDY, seeded, TRAITS } from "./data";
+import { grid, NO_JOB, STUDY, seeded, TRAITS } from "./data";
 
-type Traits = typeof TRAITS;
+type Traits = Record<Trait, unknown>;
 type Counts = { n_layers: number; n_heads: number; n_kv_heads: number };
 
 /** A value of its own for each path, the same at every visit. */
@@ -102,6 +103,11 @@ const PATHS = {
   ...path("L4H3", "final", -0.36),
 };
 
+/** Estimates of heads, as far as they are no matter here. */
+function heads(shape: readonly [layers: number, heads: number]) {
+  return grid("z", ["layer", "head"], shape, (layer, head) => (head - layer) / 99);
+}
+
 const OPEN = { ...TRAITS, folds: ["row", "neurons"] };
 
 export const CIRCUIT = {
@@ -125,7 +131,14 @@ export function circuitGqa(): Traits {
 export function circuitOne(): Traits {
   const study = { ...STUDY, n_layers: 1, n_heads: 2, n_kv_heads: 2 };
   const circuit = { paths: path("embed", "L0H1.q", 0.4) };
-  return { ...OPEN, study, circuit, selection: ["L0H1.z"], grids: {}, verified: {} };
+  return {
+    ...OPEN,
+    study,
+    circuit,
+    selection: ["L0H1.z"],
+    grids: heads([1, 2]),
+    verified: {},
+  };
 }
 
 /** Deep and wide, with names that are markup, and paths at positions. */
@@ -150,7 +163,7 @@ export function circuitLarge(): Traits {
     ...OPEN,
     study,
     names,
-    grids: {},
+    grids: heads([48, 64]),
     verified: {},
     selection: ["L40H63.z", "L30H11.z"],
     circuit: { paths: Object.assign({}, ...paths, ...placed) },
@@ -214,14 +227,14 @@ async function builtModule(): Promise<Answered> {
 export function arrivals(node: string, counts: Counts) {
   const [, layer = "0", head] = /^L(\d+)(?:H(\d+))?/.exec(node) ?? [];
   const at = Number(layer);
-  const writers = ["embed", ...heads(0, at, counts.n_heads), ...mlps(0, at)];
+  const writers = ["embed", ...headsIn(0, at, counts.n_heads), ...mlps(0, at)];
   const group = counts.n_heads / counts.n_kv_heads;
   const into = (port: string) => {
     const own = port === "q" ? Number(head) : Math.floor(Number(head) / group);
     const reader = head === undefined ? node : `L${layer}H${own}.${port}`;
     return ranked(writers.map((end) => [end, `${end} -> ${reader}`]));
   };
-  const later = heads(at + 1, counts.n_layers, counts.n_heads);
+  const later = headsIn(at + 1, counts.n_layers, counts.n_heads);
   const ports = later.flatMap((name) =>
     ["q", "k", "v"].map((port) => `${name}.${port}`),
   );
@@ -236,7 +249,7 @@ export function arrivals(node: string, counts: Counts) {
   };
 }
 
-function heads(from: number, to: number, count: number): string[] {
+function headsIn(from: number, to: number, count: number): string[] {
   return range(from, to).flatMap((layer) =>
     range(0, count).map((head) => `L${layer}H${head}`),
   );
