@@ -76,7 +76,7 @@ def walk(number):
             asked = answer_of(found.stubs[name])
             mine = names[asked]
             if asked == PICKED:
-                names["widget"].selection = mine
+                names["quiz"].selection = mine
             run_cell(sources[f"{name}-check"], f"{cell}:again", names)
             found.solutions[name] = names["verdict"]
             # Who was right keeps what is theirs when the solution's cell is run.

@@ -133,7 +133,7 @@ def test_questions_are_where_they_teach():
             if is_question(cells, name):
                 asked[number] = name
                 stub = source_of(cells[f"{name}-stub"])
-                assert "widget.ask(question)" in stub
+                assert "quiz.ask(question)" in stub
                 assert not re.search(r"L\d+H\d+|\(\d+, \d+\)", stub)
     assert asked == {2: "place", 3: "values", 4: "chain", 5: "worst"}
 
@@ -170,7 +170,7 @@ def test_a_students_tensors_are_a_layer_of_the_widget(number):
         (name, found)
         for name, cell in cells.items()
         if cell["cell_type"] == "code"
-        for found in re.findall(r"widget\.compare\((\w+), ", source_of(cell))
+        for found in re.findall(r"(?:widget|quiz)\.compare\((\w+), ", source_of(cell))
     ]
     assert compared == COMPARED[number]
 

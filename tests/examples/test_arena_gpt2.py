@@ -30,7 +30,7 @@ def answer(number, name, names):
     """What a question's own cells find right: the names that they give to numbers."""
     cells = {cell["id"]: source_of(cell) for cell in cells_of(notebook(number))}
     # The question and the widget need a model.
-    shown = ("widget", "question", "FOLDED")
+    shown = ("quiz", "question", "FOLDED")
     found = [
         line
         for line in ast.parse(cells[f"{name}-stub"]).body
