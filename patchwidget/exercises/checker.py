@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from patchwidget.exercises.arguments import unread
+from patchwidget.exercises.errors import RAISED
 from patchwidget.exercises.guard import Attempt, attempt
 from patchwidget.exercises.mistakes import Mistake, On, recognised, same
 from patchwidget.exercises.verdict import Verdict
@@ -80,7 +81,7 @@ def checked(
     may happen to be invisible in one of them.
     """
     verdict = _first_seen(exercise, function, seconds)
-    if verdict or verdict.mistake not in _VAGUE:
+    if verdict or verdict.mistake not in _VAGUE or _is_unknown_error(verdict):
         return verdict
     names = unread(function)
     if not names:
@@ -96,6 +97,10 @@ def checked(
 
 # What a value from elsewhere leads to.
 _VAGUE = (None, "shape", "shapes_differ", "index_axis", "not_finite")
+
+
+def _is_unknown_error(verdict: Verdict) -> bool:
+    return verdict.mistake is None and verdict.sentence.startswith(RAISED)
 
 
 def _first_seen(

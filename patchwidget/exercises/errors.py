@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from patchwidget.exercises.arguments import innermost
 
+RAISED = "It raised "
 _PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -107,7 +108,7 @@ def told(error: BaseException, function: Callable[..., Any]) -> tuple[str | None
         return "stub", "It is still a stub: write its body, and remove the raise."
     where = _where(error, function)
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    start = f"It raised {said[:300]}{where}."
+    start = f"{RAISED}{said[:300]}{where}."
     for hint in HINTS:
         if re.search(hint.pattern, said):
             return hint.name, f"{start} {hint.sentence}"

@@ -115,7 +115,7 @@ def stream_mistakes(site: str) -> list[Mistake[Tried]]:
         misplaced(
             "up_to_pos",
             "You patched this position and all before it: `:pos + 1` is a range, `pos` "
-            "is one.",
+            "is one. (Or the hooks of the positions before stay on.)",
             site,
             _AXES,
             _up_to_here,

@@ -126,12 +126,7 @@ def patch_mistakes(site: str, axes: Axes) -> list[Mistake[Tried]]:
             "hooks of its own, and reset those of `add_hook`.",
             make(Turn(keep="all")),
         ),
-        Mistake(
-            "hooks_pile_up",
-            "Every run has the patches of the cells before it in its layer too: make the "
-            "list of hooks anew for every cell.",
-            make(Turn(keep="layer")),
-        ),
+        *_pile_up_in_a_layer(site, axes),
         Mistake(
             "noising",
             "This is the other direction, corrupted values in the clean run: here the "
@@ -196,6 +191,19 @@ def patch_mistakes(site: str, axes: Axes) -> list[Mistake[Tried]]:
             "Off by one layer: each row holds what belongs to the layer before it.",
             make(Turn(move=_layer_before)),
         ),
+    ]
+
+
+def _pile_up_in_a_layer(site: str, axes: Axes) -> list[Mistake[Tried]]:
+    if axes == ("layer", "pos"):
+        return []  # the same as to patch all positions up to this one
+    return [
+        Mistake(
+            "hooks_pile_up",
+            "Every run has the patches of the cells before it in its layer too: make the "
+            "list of hooks anew for every cell.",
+            turned(site, axes, Turn(keep="layer")),
+        )
     ]
 
 

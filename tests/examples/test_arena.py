@@ -11,6 +11,7 @@ from course import (
     COURSE,
     LONG,
     PARTS,
+    answer_of,
     cells_of,
     close_widgets,
     exercises_of,
@@ -18,7 +19,7 @@ from course import (
     notebook,
     source_of,
 )
-from notebooks import run
+from notebooks import run, run_cell
 from safetensors.torch import load_file
 
 from patchwidget import demo, exercises
@@ -153,6 +154,46 @@ def test_a_question_takes_neither_fewer_picks_nor_others(number, walked):
         reply = question.judge(study, picks)
         assert not reply
         assert reply.words
+
+
+def put_and_hold(held, side="base"):
+    """A direct effect, with these held, of the five layers of the bundled model."""
+
+    def direct_effect(model, base, base_cache, source_cache, layer, head, metric):  # noqa: PLR0917 - as the course asks for it
+        cache = base_cache if side == "base" else source_cache
+
+        def put(value, hook):
+            value[:, :, head] = source_cache[hook.name][:, :, head]
+            return value
+
+        hooks = [(name, lambda value, hook: cache[hook.name]) for name in held]
+        first = (f"blocks.{layer}.attn.hook_z", put)
+        return metric(model.run_with_hooks(base, fwd_hooks=[first, *hooks]))
+
+    return direct_effect
+
+
+LATER = ["blocks.4.hook_attn_out", "blocks.4.hook_mlp_out"]
+OWN_MLP = "blocks.3.hook_mlp_out"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "function", "words"),
+    [
+        (1, "mistake", lambda: 2, "most cells would be far from 0"),
+        (4, "gates", lambda: [1, 1, 0, 0], "the same for both directions"),
+        (4, "direct", put_and_hold([]), "the total effect"),
+        (4, "direct", put_and_hold(LATER), "MLP of the head's own layer"),
+        (4, "direct", put_and_hold(LATER[:1]), "The MLPs are not held"),
+        (4, "direct", put_and_hold([OWN_MLP, *LATER], "source"), "at the source's"),
+    ],
+)
+def test_a_wrong_answer_is_explained(number, name, function, words, walked):
+    cells, names = by_id(notebook(number)), dict(walked(number).names)
+    names[answer_of(walked(number).stubs[name])] = function
+    run_cell(source_of(cells[f"{name}-check"]), name, names)
+    assert not names["verdict"]
+    assert words in names["verdict"].sentence
 
 
 COMPARED = {
