@@ -135,6 +135,8 @@ def test_questions_are_where_they_teach():
                 asked[number] = name
                 stub = source_of(cells[f"{name}-stub"])
                 assert "quiz.ask(question)" in stub
+                # Its hints and the rule are not to be read before the question.
+                assert cells[f"{name}-stub"]["metadata"]["jupyter"]["source_hidden"]
                 assert not re.search(r"L\d+H\d+|\(\d+, \d+\)", stub)
     assert asked == {2: "place", 3: "values", 4: "chain", 5: "worst"}
 
