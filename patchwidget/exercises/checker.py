@@ -11,6 +11,8 @@ from typing import Any, Generic
 import torch
 from torch import Tensor
 
+from patchwidget.exercises.arguments import unread
+from patchwidget.exercises.errors import RAISED
 from patchwidget.exercises.guard import Attempt, attempt
 from patchwidget.exercises.mistakes import Mistake, On, recognised, same
 from patchwidget.exercises.verdict import Verdict
@@ -78,6 +80,32 @@ def checked(
     All small trials are made before anything is said of a wrong result, because a mistake
     may happen to be invisible in one of them.
     """
+    verdict = _first_seen(exercise, function, seconds)
+    if verdict or verdict.mistake not in _VAGUE or _is_unknown_error(verdict):
+        return verdict
+    names = unread(function)
+    if not names:
+        return verdict
+    given = ", ".join(f"`{name}`" for name in names)
+    sentence = (
+        f"It never reads {given}, which it is given. It is tried on other models and "
+        "prompts than those of your notebook, whose variables do not fit there: take "
+        "everything from the arguments."
+    )
+    return Verdict(exercise.name, False, sentence, "argument_unread", verdict.notes)
+
+
+# What a value from elsewhere leads to.
+_VAGUE = (None, "shape", "shapes_differ", "index_axis", "not_finite")
+
+
+def _is_unknown_error(verdict: Verdict) -> bool:
+    return verdict.mistake is None and verdict.sentence.startswith(RAISED)
+
+
+def _first_seen(
+    exercise: Exercise[On], function: Any, seconds: float | None
+) -> Verdict:
     if not callable(function):
         return Verdict(
             exercise.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,10 +13,10 @@ from patchwidget.exercises.cases import Case, Side
 from patchwidget.exercises.checker import Exercise, checked
 from patchwidget.exercises.mistakes import Mistake
 from patchwidget.exercises.oracle import Turn, activation, gradients
+from patchwidget.exercises.sweep_mistakes import order_mistakes
 from patchwidget.exercises.sweeps import (
     Axes,
     Tried,
-    order_mistakes,
     sweep_trials,
     token_arguments,
     turned,
@@ -26,6 +26,9 @@ from patchwidget.runs import computing
 
 _AXES: Axes = ("layer", "head")
 Terms = list[Tensor]
+Mask = Literal["before", "after", "zeros", "past", "none"]
+# What scores are hidden with.
+_FILLS = {"before": -torch.inf, "past": -torch.inf, "zeros": 0.0}
 
 
 def check_attribution_patch(function: Any, *, seconds: float | None = None) -> Verdict:
@@ -127,20 +130,23 @@ def _patterns(
     *,
     q: Side = "clean",
     k: Side = "corrupted",
-    scale: bool = True,
-    mask: bool = True,
+    scale: float | None = 0.5,
+    mask: Mask = "before",
+    over: int = -1,
 ) -> Terms:
     """Attention with one run's queries and another's keys."""
     made = []
     pairs = zip(activation(case, "q", q), activation(case, "k", k), strict=True)
     for query, key in pairs:
         scores = torch.einsum("bqhd,bkhd->bhqk", query, key)
-        if scale:
-            scores = scores / query.shape[-1] ** 0.5
-        if mask:
-            future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-            scores = scores.masked_fill(future, -torch.inf)
-        made.append(scores.softmax(-1))
+        if scale is not None:
+            scores = scores / query.shape[-1] ** scale
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+        if mask in _FILLS:
+            hidden = future.T if mask == "past" else future
+            scores = scores.masked_fill(hidden, _FILLS[mask])
+        weights = scores.softmax(over)
+        made.append(weights.masked_fill(future, 0) if mask == "after" else weights)
     return made
 
 
@@ -261,6 +267,12 @@ _ATTRIBUTION: list[Mistake[Tried]] = [
         _turned(lambda case: _by_head([t.mean(1, keepdim=True) for t in _terms(case)])),
     ),
     Mistake(
+        "mean_over_all",
+        "You took the mean over prompts, positions and d_head: add up over all three. (The "
+        "metric is a mean over prompts already, and its gradient with it.)",
+        _turned(lambda case: torch.stack([t.mean((0, 1, 3)) for t in _terms(case)])),
+    ),
+    Mistake(
         "last_pos_only",
         "Only the last position is in it: a head is patched at all positions.",
         _turned(lambda case: _by_head([t[:, -1:] for t in _terms(case)])),
@@ -314,17 +326,45 @@ _FIX: list[Mistake[Tried]] = [
     Mistake(
         "not_scaled",
         "The scores are not divided by sqrt(d_head).",
-        _turned(partial(_fix, scale=False)),
+        _turned(partial(_fix, scale=None)),
     ),
     Mistake(
         "not_masked",
         "The scores are not masked: a destination must not look at what comes after it.",
-        _turned(partial(_fix, mask=False)),
+        _turned(partial(_fix, mask="none")),
+    ),
+    Mistake(
+        "scaled_by_d_head",
+        "The scores are divided by d_head: divide by its square root.",
+        _turned(partial(_fix, scale=1.0)),
+    ),
+    Mistake(
+        "masked_after_softmax",
+        "The mask comes after the softmax, so a row does not add up to 1: put -inf into "
+        "the scores before it.",
+        _turned(partial(_fix, mask="after")),
+    ),
+    Mistake(
+        "masked_with_zeros",
+        "Hidden scores are set to 0, which is a score like any other: put -inf there.",
+        _turned(partial(_fix, mask="zeros")),
+    ),
+    Mistake(
+        "mask_reversed",
+        "The mask is the wrong way round: hidden is what comes later, `.triu(1)` of "
+        "[dest, src].",
+        _turned(partial(_fix, mask="past")),
+    ),
+    Mistake(
+        "softmax_over_destinations",
+        "The softmax runs over the destinations: a destination's weights over its sources, "
+        "the last axis, add up to 1.",
+        _turned(partial(_fix, over=-2)),
     ),
     Mistake(
         "neither_scaled_nor_masked",
         "The scores are neither divided by sqrt(d_head) nor masked.",
-        _turned(partial(_fix, scale=False, mask=False)),
+        _turned(partial(_fix, scale=None, mask="none")),
     ),
     Mistake(
         "gradient_on_clean",

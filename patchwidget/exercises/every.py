@@ -14,14 +14,8 @@ from patchwidget.exercises.cases import Case, chapter_case
 from patchwidget.exercises.checker import Exercise
 from patchwidget.exercises.mistakes import Mistake, same
 from patchwidget.exercises.oracle import Turn
-from patchwidget.exercises.sweeps import (
-    Axes,
-    Tried,
-    order_mistakes,
-    result_mistakes,
-    sweep_trials,
-    turned,
-)
+from patchwidget.exercises.sweep_mistakes import order_mistakes, result_mistakes
+from patchwidget.exercises.sweeps import Axes, Tried, sweep_trials, turned
 
 Slices = Mapping[str, tuple[str, Sequence[Mistake[Tried]]]]
 

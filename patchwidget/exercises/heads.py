@@ -9,18 +9,15 @@ from patchwidget.exercises.checker import Exercise, checked
 from patchwidget.exercises.every import Every, every_exercise
 from patchwidget.exercises.mistakes import Mistake
 from patchwidget.exercises.oracle import Cell, Index, Turn
-from patchwidget.exercises.sweeps import (
-    Axes,
-    Tried,
+from patchwidget.exercises.sweep_mistakes import (
     elsewhere,
     misplaced,
     moved,
     order_mistakes,
     patch_mistakes,
     result_mistakes,
-    sweep_trials,
-    turned,
 )
+from patchwidget.exercises.sweeps import Axes, Tried, sweep_trials, turned
 from patchwidget.exercises.verdict import Verdict
 
 _WHOLE: Axes = ("layer", "head")
@@ -182,8 +179,24 @@ def head_mistakes(site: str, axes: Axes) -> list[Mistake[Tried]]:
             axes,
             "attn_out",
         ),
+        Mistake(
+            "attn_out_instead",
+            "You patched coordinates of attn_out, [batch, pos, d_model]: it has no axis of "
+            "heads. Single heads are in attn.hook_z.",
+            turned(site, axes, Turn(site="attn_out", place=_coordinate)),
+        ),
     ]
-    return [*(_by_pos(site) if "pos" in axes else []), *mistakes]
+    return [*(_by_pos(site) if "pos" in axes else [_last_pos_only(site)]), *mistakes]
+
+
+def _last_pos_only(site: str) -> Mistake[Tried]:
+    return misplaced(
+        "last_pos_only",
+        "You patched the last position only: here a head is replaced at all positions.",
+        site,
+        _WHOLE,
+        _at_end_of_pattern if site == "pattern" else _at_end,
+    )
 
 
 def _misplaced_heads(site: str, axes: Axes) -> list[Mistake[Tried]]:
@@ -212,15 +225,6 @@ def _misplaced_heads(site: str, axes: Axes) -> list[Mistake[Tried]]:
             site,
             axes,
             _last,
-        ),
-        misplaced(
-            "last_pos_only",
-            "You patched the last position only: here a head is replaced at all positions."
-            if "pos" not in axes
-            else "You patched the last position in every cell.",
-            site,
-            axes,
-            _at_end_of_pattern if site == "pattern" else _at_end,
         ),
     ]
 
@@ -277,6 +281,10 @@ def _any_pos(cell: Cell, _case: Case) -> Cell:
 
 def _second(_site: str, cell: Cell) -> Index:
     return _EVERY, cell.head
+
+
+def _coordinate(_site: str, cell: Cell) -> Index:
+    return _EVERY, _EVERY if cell.pos is None else cell.pos, cell.head
 
 
 def _third(_site: str, cell: Cell) -> Index:

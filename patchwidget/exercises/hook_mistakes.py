@@ -68,6 +68,12 @@ def _elsewhere(call: Call) -> Tensor:
     return call.put(_own(call), call.case.activations["clean"][name])
 
 
+def _of_the_stream(call: Call, layer: int) -> Tensor:
+    """The clean resid_pre of a layer, whatever the hook is on."""
+    name = hook_name("resid_pre", layer)
+    return call.put(_own(call), call.case.activations["clean"][name])
+
+
 COMMON: list[Mistake[Call]] = [
     Mistake(
         "unpatched",
@@ -116,6 +122,18 @@ COMMON: list[Mistake[Call]] = [
     ),
 ]
 STREAM: list[Mistake[Call]] = [
+    Mistake(
+        "fixed_place",
+        "The clean value is always that of resid_pre: read clean_cache[hook.name], which "
+        "follows the hook.",
+        lambda call: _of_the_stream(call, call.cell.layer),
+    ),
+    Mistake(
+        "fixed_place",
+        "The clean value is always that of layer 0's resid_pre: read "
+        "clean_cache[hook.name], which follows the hook.",
+        lambda call: _of_the_stream(call, 0),
+    ),
     Mistake(
         "pos_later",
         "Off by one position: you patched pos + 1.",

@@ -105,7 +105,7 @@ def _checked(
     exercise = Exercise(
         name,
         lambda: _trials(right),
-        _MISTAKES if not noising else [*_NOISING, *_MISTAKES],
+        [*(_NOISING if noising else _DENOISING), *_MISTAKES],
         praise,
         "Take the logits of the last position, right answer minus wrong one, the mean "
         "over prompts, and put it on the scale from corrupted_logit_diff to "
@@ -188,6 +188,11 @@ def _differentiable(name: str, function: Any) -> Verdict | None:
     )
 
 
+def _at_all_answers(read: Read) -> Tensor:
+    both = read.logits[:, -1, read.case.answers]
+    return (both[..., 0] - both[..., 1]).mean()
+
+
 _NOISING: list[Mistake[Read]] = [
     Mistake(
         "opposite_sign",
@@ -200,6 +205,14 @@ _NOISING: list[Mistake[Read]] = [
         "This is the denoising metric, 0 at corrupted and 1 at clean: here the base run is "
         "the clean one, and 0 has to be there.",
         lambda read: _right(read, noising=False),
+    ),
+]
+_DENOISING: list[Mistake[Read]] = [
+    Mistake(
+        "noising_metric",
+        "This is the noising metric, 0 at clean and -1 at corrupted: here the base run is "
+        "the corrupted one, and 0 has to be there.",
+        lambda read: _right(read, noising=True),
     ),
 ]
 _MISTAKES: list[Mistake[Read]] = [
@@ -242,6 +255,14 @@ _MISTAKES: list[Mistake[Read]] = [
         ),
     ),
     Mistake(
+        "parentheses_of_distance",
+        "Parentheses are missing around the distance: `a / b - c` is `(a / b) - c`.",
+        lambda read: (
+            (read.case.difference(read.logits) - read.ends[0]) / read.ends[1]
+            - read.ends[0]
+        ),
+    ),
+    Mistake(
         "sign_of_distance",
         "The sign is wrong: divide by (clean - corrupted), not by (corrupted - clean).",
         lambda read: -_right(read, noising=False),
@@ -277,6 +298,21 @@ _MISTAKES: list[Mistake[Read]] = [
         "first_prompt_only",
         "Only the first prompt is read: take the mean over all of them.",
         lambda read: read.scaled(read.per_prompt(read.logits[:, -1])[0]),
+    ),
+    Mistake(
+        "every_prompts_answers",
+        "Each prompt is read at the answers of all prompts: `logits[:, -1, answer_tokens]` "
+        "gives [batch, batch, 2]. Take each prompt's own, with "
+        "`logits[:, -1].gather(1, answer_tokens)`.",
+        lambda read: read.scaled(_at_all_answers(read)),
+    ),
+    Mistake(
+        "last_prompt",
+        "logits[-1] is the last prompt at every position: the last position of every "
+        "prompt is logits[:, -1].",
+        lambda read: read.scaled(
+            read.per_prompt(read.logits[-1][: len(read.case.answers)]).mean()
+        ),
     ),
     Mistake(
         "first_position",

@@ -10,11 +10,10 @@ from patchwidget.exercises.cases import Case
 from patchwidget.exercises.checker import Exercise, checked
 from patchwidget.exercises.mistakes import Mistake
 from patchwidget.exercises.oracle import Cell, Turn
+from patchwidget.exercises.sweep_mistakes import order_mistakes, result_mistakes
 from patchwidget.exercises.sweeps import (
     Axes,
     Tried,
-    order_mistakes,
-    result_mistakes,
     sweep_trials,
     token_arguments,
     turned,
@@ -114,6 +113,26 @@ _MISTAKES: list[Mistake[Tried]] = [
         lambda tried: -_lost(tried),
     ),
     Mistake(
+        "sign_flipped",
+        "The sign is changed: return what patching_metric gives, as it is.",
+        lambda tried: -turned("z", _AXES, _NOISE)(tried),
+    ),
+    *(
+        Mistake(name, sentence, turned("z", _AXES, _NOISE._replace(place=place)))
+        for name, sentence, place in (
+            (
+                "head_on_second_axis",
+                "The head indexes the positions: z is [batch, pos, head, d_head].",
+                lambda _site, cell: (slice(None), cell.head),
+            ),
+            (
+                "last_pos_only",
+                "You patched the last position only: a head is replaced at all positions.",
+                lambda _site, cell: (slice(None), -1, cell.head),
+            ),
+        )
+    ),
+    Mistake(
         "zeroed",
         "Zeros were put in: that is zero ablation. Put the corrupted run's values there.",
         turned("z", _AXES, _NOISE._replace(put=lambda value, _o, i: _zero(value, i))),
@@ -127,7 +146,7 @@ _MISTAKES: list[Mistake[Tried]] = [
         "hooks_pile_up",
         "Every run has the patches of the cells before it too: begin each cell with hooks "
         "of its own.",
-        turned("z", _AXES, _NOISE._replace(keep=True)),
+        turned("z", _AXES, _NOISE._replace(keep="all")),
     ),
     *(
         Mistake(

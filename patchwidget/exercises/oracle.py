@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +41,8 @@ class Turn(NamedTuple):
         put: what becomes of a value, from it, the source's, and the index.
         source: whose values are put in.
         base: whose prompts are run.
-        keep: whether earlier cells' patches stay on.
+        keep: which earlier cells' patches stay on: `""` none, `"layer"` those of the same
+            layer, `"all"`.
     """
 
     site: str | None = None
@@ -50,7 +51,7 @@ class Turn(NamedTuple):
     put: Callable[[Tensor, Tensor, Index], Tensor] | None = None
     source: Side = "clean"
     base: Side = "corrupted"
-    keep: bool = False
+    keep: Literal["", "layer", "all"] = ""
 
 
 def index_of(site: str, cell: Cell) -> Index:
@@ -81,9 +82,12 @@ def swept(case: Case, site: str, axes: tuple[str, ...], turn: Turn = Turn()) -> 
     values = []
     with computing():
         hooks: list[Any] = []
+        layer = 0
         for cell in cells(case, axes):
-            hook = _hook(case, site, cell, turn)
-            hooks = [*hooks, hook] if turn.keep else [hook]
+            if turn.keep != "all" and (not turn.keep or cell.layer != layer):
+                hooks = []
+            layer = cell.layer
+            hooks = [*hooks, _hook(case, site, cell, turn)]
             logits = case.model.run_with_hooks(case.tokens(turn.base), fwd_hooks=hooks)
             values.append(case.metric(logits))
         return torch.stack(values).reshape([case.size(axis) for axis in axes])

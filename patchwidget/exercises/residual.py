@@ -9,18 +9,15 @@ from patchwidget.exercises.checker import Exercise, checked
 from patchwidget.exercises.every import Every, every_exercise
 from patchwidget.exercises.mistakes import Mistake
 from patchwidget.exercises.oracle import Cell, Index, Turn
-from patchwidget.exercises.sweeps import (
-    Axes,
-    Tried,
+from patchwidget.exercises.sweep_mistakes import (
     elsewhere,
     misplaced,
     moved,
     order_mistakes,
     patch_mistakes,
     result_mistakes,
-    sweep_trials,
-    turned,
 )
+from patchwidget.exercises.sweeps import Axes, Tried, sweep_trials, turned
 from patchwidget.exercises.verdict import Verdict
 
 _AXES: Axes = ("layer", "pos")
@@ -118,7 +115,7 @@ def stream_mistakes(site: str) -> list[Mistake[Tried]]:
         misplaced(
             "up_to_pos",
             "You patched this position and all before it: `:pos + 1` is a range, `pos` "
-            "is one.",
+            "is one. (Or the hooks of the positions before stay on.)",
             site,
             _AXES,
             _up_to_here,

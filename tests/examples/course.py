@@ -8,6 +8,7 @@ import torch
 from notebooks import EXAMPLES, cells_of, run, run_cell
 
 from patchwidget import PatchWidget
+from patchwidget.questions import Reply
 
 COURSE = sorted((EXAMPLES / "arena").glob("*.ipynb"))
 PARTS = ("goal", "stub", "check", "solution")
@@ -28,6 +29,11 @@ def exercises_of(path):
     return [one.removesuffix("-stub") for one in ids if one.endswith("-stub")]
 
 
+def is_question(cells, name):
+    """Whether it is answered by picks in a widget, not by a function."""
+    return "question.judge" in source_of(cells[f"{name}-check"])
+
+
 def close_widgets(names):
     for value in names.values():
         if isinstance(value, PatchWidget):
@@ -45,6 +51,14 @@ class Walk:
     grad_was_off: bool = False
 
 
+PICKED = "picked"  # what a question's solution leaves behind
+
+
+def answer_of(verdict):
+    """The name of what is judged: a function, or picks."""
+    return PICKED if isinstance(verdict, Reply) else verdict.exercise
+
+
 # Its check takes longer than all other cells together: a long test runs it.
 LONG = "bonus"
 
@@ -59,13 +73,15 @@ def walk(number):
         if part == "check":
             found.stubs[name] = names["verdict"]
         if part == "solution" and name != LONG:
-            asked = found.stubs[name].exercise
+            asked = answer_of(found.stubs[name])
             mine = names[asked]
+            if asked == PICKED:
+                names["quiz"].selection = mine
             run_cell(sources[f"{name}-check"], f"{cell}:again", names)
             found.solutions[name] = names["verdict"]
             # Who was right keeps what is theirs when the solution's cell is run.
             run_cell(sources[cell], f"{cell}:again", names)
-            if names[asked] is not mine:
+            if names[asked] != mine:
                 found.replaced.append(asked)
 
     try:

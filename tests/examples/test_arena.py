@@ -11,13 +11,15 @@ from course import (
     COURSE,
     LONG,
     PARTS,
+    answer_of,
     cells_of,
     close_widgets,
     exercises_of,
+    is_question,
     notebook,
     source_of,
 )
-from notebooks import run
+from notebooks import run, run_cell
 from safetensors.torch import load_file
 
 from patchwidget import demo, exercises
@@ -74,7 +76,7 @@ def test_every_exercise_has_its_parts(path):
             folded if "check_answer" in source_of(check) else {}
         )
     numbered = re.findall(
-        r"^## Exercise (\d).*\n\n\*Difficulty [1-5] of 5 · about \d+ minutes",
+        r"^## Exercise (\d)[^\n]*\n\n\*Difficulty [1-5] of 5 · about \d+ minutes",
         "\n".join(source_of(cell) for cell in cells_of(path)),
         re.MULTILINE,
     )
@@ -108,15 +110,112 @@ def test_stubs_fail_kindly_and_solutions_pass(number, walked):
     found, names = walked(number), exercises_of(notebook(number))
     assert list(found.stubs) == names
     assert list(found.solutions) == [name for name in names if name != LONG]
-    for verdict in found.stubs.values():
+    cells = by_id(notebook(number))
+    for name, verdict in found.stubs.items():
         assert not verdict
+        if is_question(cells, name):
+            assert re.search(r"Nothing is picked|and 0 picked", verdict.words)
+            continue
         assert verdict.mistake == "stub"
         assert verdict.sentence.startswith("It is still a stub: write its body")
     for verdict in found.solutions.values():
         assert verdict, verdict
-        assert verdict.sentence
+        assert repr(verdict)
     assert found.replaced == []
     assert found.grad_was_off
+
+
+def test_questions_are_where_they_teach():
+    """Answered in the widget, by what exact patches say: no head is named in the cell."""
+    asked = {}
+    for number, path in enumerate(COURSE, 1):
+        cells = by_id(path)
+        for name in exercises_of(path):
+            if is_question(cells, name):
+                asked[number] = name
+                stub = source_of(cells[f"{name}-stub"])
+                assert "quiz.ask(question)" in stub
+                # Its hints and the rule are not to be read before the question.
+                assert cells[f"{name}-stub"]["metadata"]["jupyter"]["source_hidden"]
+                assert not re.search(r"L\d+H\d+|\(\d+, \d+\)", stub)
+    assert asked == {2: "place", 3: "values", 4: "chain", 5: "worst"}
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_a_question_takes_neither_fewer_picks_nor_others(number, walked):
+    names = walked(number).names
+    question, study, picked = names["question"], names["study"], names["picked"]
+    assert question.judge(study, picked)
+    assert not question.judge(study, picked[:-1])
+    wrong = next(
+        str(node)
+        for node in study.exact(study.node(picked[0]).kind).nodes()
+        if str(node) not in picked
+    )
+    for picks in ([wrong, *picked[1:]], [*picked, wrong]):
+        reply = question.judge(study, picks)
+        assert not reply
+        assert reply.words
+
+
+def put_and_hold(held, side="base"):
+    """A direct effect, with these held, of the five layers of the bundled model."""
+
+    def direct_effect(model, base, base_cache, source_cache, layer, head, metric):  # noqa: PLR0917 - as the course asks for it
+        cache = base_cache if side == "base" else source_cache
+
+        def put(value, hook):
+            value[:, :, head] = source_cache[hook.name][:, :, head]
+            return value
+
+        hooks = [(name, lambda value, hook: cache[hook.name]) for name in held]
+        first = (f"blocks.{layer}.attn.hook_z", put)
+        return metric(model.run_with_hooks(base, fwd_hooks=[first, *hooks]))
+
+    return direct_effect
+
+
+LATER = ["blocks.4.hook_attn_out", "blocks.4.hook_mlp_out"]
+OWN_MLP = "blocks.3.hook_mlp_out"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "function", "words"),
+    [
+        (1, "mistake", lambda: 2, "most cells would be far from 0"),
+        (4, "gates", lambda: [1, 1, 0, 0], "the same for both directions"),
+        (4, "direct", put_and_hold([]), "the total effect"),
+        (4, "direct", put_and_hold(LATER), "MLP of the head's own layer"),
+        (4, "direct", put_and_hold(LATER[:1]), "The MLPs are not held"),
+        (4, "direct", put_and_hold([OWN_MLP, *LATER], "source"), "at the source's"),
+    ],
+)
+def test_a_wrong_answer_is_explained(number, name, function, words, walked):
+    cells, names = by_id(notebook(number)), dict(walked(number).names)
+    names[answer_of(walked(number).stubs[name])] = function
+    run_cell(source_of(cells[f"{name}-check"]), name, names)
+    assert not names["verdict"]
+    assert words in names["verdict"].sentence
+
+
+COMPARED = {
+    1: [("picture", "mine"), ("friend-picture", "friends")],
+    2: [("blocks-picture", "mine"), ("place-stub", "heads")],
+    3: [("values-stub", "mine")],
+    5: [("fix-picture", "fixed")],
+}
+
+
+@pytest.mark.parametrize("number", COMPARED)
+def test_a_students_tensors_are_a_layer_of_the_widget(number):
+    cells = by_id(notebook(number))
+    compared = [
+        (name, found)
+        for name, cell in cells.items()
+        if cell["cell_type"] == "code"
+        for found in re.findall(r"(?:widget|quiz)\.compare\((\w+), ", source_of(cell))
+    ]
+    assert compared == COMPARED[number]
 
 
 @pytest.mark.long

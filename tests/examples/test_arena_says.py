@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from patchwidget import PatchWidget
+
 # Of the bundled model's heads on indirect objects: who works where.
 EARLY, MIDDLE, LATE = ("0.0", "1.0"), ("2.0", "2.1", "3.0"), ("3.1", "4.0", "4.1")
 
@@ -58,6 +60,22 @@ def test_1_it_is_gpt2_of_five_layers_with_eight_heads(course):
     assert (cfg.n_layers, cfg.n_heads) == (5, 8)
 
 
+def test_1_the_friends_map_is_one_layer_late_and_two_cells_tell(course):
+    names, at = course(1), course(1)["pairs"].labels
+    off = names["friends"] - names["mine"]
+    assert (off.abs() > 0.1).nonzero().tolist() == [[2, at["S2"]], [2, at["END"]]]
+    assert off[2, at["S2"]] < -0.9
+    assert off[2, at["END"]] > 0.9
+    assert torch.allclose(names["friends"][:-1], names["mine"][1:], atol=1e-5)
+
+
+def test_1_what_does_not_fit_is_explained(course):
+    widget = PatchWidget(course(1)["study"])
+    with pytest.raises(ValueError, match="your rows and columns are swapped"):
+        widget.compare(course(1)["mine"].T, "resid_pre")
+    widget.close()
+
+
 # ---- 2: blocks and heads ------------------------------------------------------------------
 
 
@@ -94,6 +112,10 @@ def test_2_each_head_matters_at_one_position(course):
         assert here[torch.arange(len(here)) != place].abs().max() < 0.02
 
 
+def test_2_the_two_early_heads_work_at_s2(course):
+    assert {name[1] + "." + name[3] for name in course(2)["picked"]} == {*EARLY}
+
+
 def test_2_the_two_late_heads_together_are_the_attention_of_their_layer(course):
     names = course(2)
     both = names["study"].joint(names["final"])
@@ -117,6 +139,10 @@ def test_3_keys_do_nothing_and_patterns_do_what_queries_do(course):
     for head in MIDDLE:
         assert of(v, head) > 0.1
         assert max(abs(of(q, head)), abs(of(pattern, head))) < 0.03
+
+
+def test_3_the_middle_heads_matter_for_their_values(course):
+    assert {name[1] + "." + name[3] for name in course(3)["picked"]} == {*MIDDLE}
 
 
 def test_3_early_and_late_heads_by_queries_middle_ones_by_values(course):
@@ -203,6 +229,25 @@ def test_4_middle_and_early_heads_are_a_soft_and_late_ones_add_up(course):
     )
 
 
+def test_4_in_a_row_is_less_together_in_both_directions(course):
+    study, gaps = course(4)["study"], course(4)["gaps"]
+    far = {
+        frozenset(map(str, pair))
+        for pair, gap in gaps.items()
+        if gap <= 0.75 * min(gaps.values())
+    }
+    assert far == {
+        frozenset(("L1H0.z", f"{one}.z")) for one in ("L2H1", "L4H0", "L4H1")
+    }
+    for pair in far:
+        for one in (study, study.reversed()):
+            assert one.joint(pair).interaction < -0.25
+    # What that is not: with OR, it is more when noised.
+    gate, (a, b) = course(4)["gates"]["or"], (course(4)["A"], course(4)["B"])
+    assert gate.joint([a, b]).interaction < -0.5 < 0.5
+    assert gate.reversed().joint([a, b]).interaction > 0.5
+
+
 def test_4_direct_effects(course):
     ways = {f"{name[1]}.{name[3]}": way for name, way in course(4)["ways"].items()}
     for head, (direct, total) in ways.items():
@@ -263,6 +308,14 @@ def test_5_the_fix_lifts_the_query(course):
     assert order[2] == "L1H0.q"
     plain = [str(node) for node, _ in study.estimate("q").top(3)]
     assert "L1H0.q" not in plain
+
+
+def test_5_the_worst_queries_and_which_the_fix_helps(course):
+    names, study = course(5), course(5)["study"]
+    assert names["picked"] == ["L1H0.q", "L4H1.q"]
+    assert study.estimate("q")["L4H1.q"] == near(0.35)
+    assert of(names["fixed"], "4.1") == near(0.37)
+    assert study.exact("q")["L4H1.q"] == near(0.52)
 
 
 def test_5_each_correction_mends_its_own(course):

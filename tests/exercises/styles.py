@@ -17,6 +17,7 @@ SITES = {
     "k": "attn.hook_k",
     "v": "attn.hook_v",
     "pattern": "attn.hook_pattern",
+    "result": "attn.hook_result",
 }
 
 
@@ -197,6 +198,7 @@ def fix(
     subtract=True,
     sign=1,
     grads=gradients,
+    attend=None,
 ):
     def query_fix(model, clean_tokens, corrupted_tokens, patching_metric):
         with torch.no_grad():
@@ -212,11 +214,14 @@ def fix(
             scores = torch.einsum("bihd,bjhd->bhij", query, key)
             if scale:
                 scores = scores / query.shape[-1] ** 0.5
-            if mask:
-                n_pos = scores.shape[-1]
-                ahead = torch.arange(n_pos)[None] > torch.arange(n_pos)[:, None]
-                scores = scores.masked_fill(ahead, float("-inf"))
-            change = scores.softmax(-1)
+            n_pos = scores.shape[-1]
+            ahead = torch.arange(n_pos)[None] > torch.arange(n_pos)[:, None]
+            if attend:
+                change = attend(scores, ahead, query.shape[-1])
+            elif mask:
+                change = scores.masked_fill(ahead, float("-inf")).softmax(-1)
+            else:
+                change = scores.softmax(-1)
             if subtract:
                 change = change - runs["corrupted"][name("pattern", layer)]
             rows.append(sign * (change * gradient[layer]).sum((0, 2, 3)))

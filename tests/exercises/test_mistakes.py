@@ -3,129 +3,53 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 
 import catalogue
 import pytest
 import styles
 import torch
 from styles import by_head, by_head_pos, by_pos, stacked, then
+from wrong import (
+    EVERY,
+    at_all_answers,
+    bound_late,
+    changed_by,
+    clean_base,
+    empty_range,
+    endless,
+    exact_ones,
+    filled,
+    grads_stay,
+    heads_bound_late,
+    hooked,
+    hooked_at,
+    hooks_grow,
+    hooks_grow_in_a_layer,
+    hooks_stay,
+    index_too_large,
+    into_the_cache,
+    lost,
+    no_graph,
+    no_such_hook,
+    notebooks_answers,
+    notebooks_metric,
+    notebooks_tokens,
+    notebooks_value,
+    of_resid_pre,
+    of_the_cache,
+    of_the_hook_itself,
+    one_layer_late,
+    own_cache,
+    put,
+    reverse,
+    strange,
+    stub,
+    tokens_too,
+    weights_too,
+    write_to_cache,
+)
 
 from patchwidget import exercises
-
-EVERY = slice(None)
-
-
-def put(index_of):
-    """A hook that patches at an index made from pos and head."""
-
-    def patch(value, hook, clean_cache, pos=None, head=None):
-        index = index_of(pos, head)
-        value[index] = clean_cache[hook.name][index]
-        return value
-
-    return patch
-
-
-def lost(value, hook, pos, clean_cache):
-    patched = value.clone()
-    patched[:, pos] = clean_cache[hook.name][:, pos]
-    return value
-
-
-def into_the_cache(value, hook, pos, clean_cache):
-    clean_cache[hook.name][:, :pos] = value[:, :pos]
-    clean_cache[hook.name][:, pos + 1 :] = value[:, pos + 1 :]
-    return clean_cache[hook.name]
-
-
-def changed_by(how):
-    def patch(value, hook, pos, clean_cache):
-        value[:, pos] = how(value[:, pos], clean_cache[hook.name][:, pos])
-        return value
-
-    return patch
-
-
-def hooks_stay(model, corrupted_tokens, clean_cache, patching_metric):
-    results = torch.zeros(model.cfg.n_layers, corrupted_tokens.shape[1])
-    for layer in range(model.cfg.n_layers):
-        for pos in range(corrupted_tokens.shape[1]):
-            hook = partial(styles.at_pos, pos=pos, clean_cache=clean_cache)
-            model.add_hook(f"blocks.{layer}.hook_resid_pre", hook)
-            results[layer, pos] = patching_metric(model(corrupted_tokens))
-    return results
-
-
-def hooks_grow(model, corrupted_tokens, clean_cache, patching_metric):
-    results, hooks = torch.zeros(model.cfg.n_layers, corrupted_tokens.shape[1]), []
-    for layer in range(model.cfg.n_layers):
-        for pos in range(corrupted_tokens.shape[1]):
-            hook = partial(styles.at_pos, pos=pos, clean_cache=clean_cache)
-            hooks.append((f"blocks.{layer}.hook_resid_pre", hook))
-            logits = model.run_with_hooks(corrupted_tokens, fwd_hooks=hooks)
-            results[layer, pos] = patching_metric(logits)
-    return results
-
-
-def own_cache(model, corrupted_tokens, clean_cache, patching_metric):
-    _, cache = model.run_with_cache(corrupted_tokens)
-    return by_pos()(model, corrupted_tokens, cache, patching_metric)
-
-
-def empty_range(model, corrupted_tokens, clean_cache, patching_metric):
-    return torch.zeros(model.cfg.n_layers, corrupted_tokens.shape[1])
-
-
-def one_layer_late(model, corrupted_tokens, clean_cache, patching_metric):
-    rows = by_pos()(model, corrupted_tokens, clean_cache, patching_metric)
-    return rows.roll(-1, 0)
-
-
-def weights_too(model, corrupted_tokens, clean_cache, patching_metric):
-    with torch.no_grad():
-        next(model.parameters()).mul_(1.5)
-    return by_pos()(model, corrupted_tokens, clean_cache, patching_metric)
-
-
-def tokens_too(model, corrupted_tokens, clean_cache, patching_metric):
-    result = by_pos()(model, corrupted_tokens, clean_cache, patching_metric)
-    corrupted_tokens[:] = 1
-    return result
-
-
-def clean_base(model, corrupted_tokens, clean_cache, patching_metric):
-    from patchwidget.exercises.cases import all_cases
-
-    clean = next(case for case in all_cases() if case.model is model).clean
-    return by_head()(model, clean, clean_cache, patching_metric)
-
-
-def endless(model, corrupted_tokens, clean_cache, patching_metric):
-    while True:
-        try:
-            time.sleep(0.01)
-        except Exception:  # noqa: BLE001, S112 - as students write it
-            continue
-
-
-def stub(model, corrupted_tokens, clean_cache, patching_metric):
-    raise NotImplementedError
-
-
-def no_such_hook(model, corrupted_tokens, clean_cache, patching_metric):
-    return patching_metric(clean_cache["blocks.0.hook_resid_prae"])
-
-
-def index_too_large(model, corrupted_tokens, clean_cache, patching_metric):
-    results = torch.zeros(corrupted_tokens.shape[1], model.cfg.n_layers)
-    results[0, corrupted_tokens.shape[1]] = 1
-    return results
-
-
-def strange(model, corrupted_tokens, clean_cache, patching_metric):
-    raise OSError("<b>disk</b>")
-
 
 RESID = "get_act_patch_resid_pre"
 Z = "get_act_patch_attn_head_out_all_pos"
@@ -175,6 +99,17 @@ SWEEP_MISTAKES = [
     (RESID, None, strange),
     (RESID, "weights_changed", weights_too),
     (RESID, "cache_changed", tokens_too),
+    (RESID, "hooks_no_list", hooked_at(lambda layer, pos, hook: (styles.name("resid_pre", layer), hook))),
+    (RESID, "no_f_string", hooked_at(lambda layer, pos, hook: [("blocks.{layer}.hook_resid_pre", hook)])),
+    (RESID, "fixed_layer", hooked_at(lambda layer, pos, hook: [("blocks.0.hook_resid_pre", hook)])),
+    (RESID, "first_row_only", filled(0)),
+    (RESID, "last_pos_for_all", bound_late),
+    (RESID, "argument_unread", notebooks_tokens),
+    (RESID, "argument_unread", notebooks_metric),
+    (Z, "last_head_for_all", heads_bound_late),
+    (Z, "hooks_pile_up", hooks_grow_in_a_layer),
+    (Z, "attn_out_instead", by_head("attn_out")),
+    (Z, "attn_result", by_head("result")),
     (Z, "transposed", then(by_head(), lambda r: r.T)),
     (Z, "clean_base", clean_base),
     (Z, "whole_activation", by_head(patch=put(lambda p, h: EVERY))),
@@ -188,6 +123,7 @@ SWEEP_MISTAKES = [
     (Z, "batch_averaged_twice", then(by_head(), lambda r: r)),
     (Z_POS, "all_heads_at_pos", by_head_pos(patch=put(lambda p, h: (EVERY, p)))),
     (Z_POS, "all_positions", by_head_pos(patch=put(lambda p, h: (EVERY, EVERY, h)))),
+    (Z_POS, "last_pos_for_all", by_head_pos(patch=put(lambda p, h: (EVERY, -1, h)))),
     (Z_POS, "axes_swapped", then(by_head_pos(), lambda r: r.transpose(1, 2))),
     (BLOCK, "slices_swapped", then(stacked(*styles.block_sweeps()), lambda r: r[[0, 2, 1]])),
     (BLOCK, "stacked_last", stacked(*styles.block_sweeps(), dim=-1)),
@@ -217,29 +153,6 @@ SWEEP_MISTAKES = [
 ]
 
 
-def exact_ones(model, clean_tokens, corrupted_tokens, patching_metric):
-    _, cache = model.run_with_cache(clean_tokens)
-    return by_head()(model, corrupted_tokens, cache, patching_metric)
-
-
-def grads_stay(model, tokens, metric, site):
-    found = {}
-
-    def keep(gradient, hook, layer):
-        found[layer] = gradient.detach().clone()
-
-    for layer in range(model.cfg.n_layers):
-        model.add_hook(styles.name(site, layer), partial(keep, layer=layer), "bwd")
-    with torch.enable_grad():
-        metric(model(tokens)).backward()
-    return found
-
-
-def no_graph(model, tokens, metric, site):
-    with torch.no_grad():
-        metric(model(tokens)).backward()
-
-
 ESTIMATE_MISTAKES = [
     ("attribution_patch", "sign_flipped", styles.attribution(step=lambda c, d: d - c)),
     ("attribution_patch", "gradient_on_clean", styles.attribution(on="clean")),
@@ -251,6 +164,8 @@ ESTIMATE_MISTAKES = [
     ("attribution_patch", "by_position", styles.attribution(total=lambda t: t.sum((0, 3)))),
     ("attribution_patch", "batch_averaged_twice", styles.attribution(total=lambda t: t.mean(0).sum((0, 2)))),
     ("attribution_patch", "absolute", then(styles.attribution(), torch.abs)),
+    ("attribution_patch", "mean_over_all", styles.attribution(total=lambda term: term.mean((0, 1, 3)))),
+    ("attribution_patch", "none", styles.attribution(grads=of_the_cache)),
     ("attribution_patch", "transposed", then(styles.attribution(), lambda r: r.T)),
     ("attribution_patch", "q_instead", styles.attribution("q")),
     ("attribution_patch", "exact_values", exact_ones),
@@ -261,6 +176,11 @@ ESTIMATE_MISTAKES = [
     ("query_fix", "keys_patched", styles.fix(q="corrupted", k="clean")),
     ("query_fix", "not_scaled", styles.fix(scale=False)),
     ("query_fix", "not_masked", styles.fix(mask=False)),
+    ("query_fix", "scaled_by_d_head", styles.fix(scale=False, attend=lambda s, ahead, d: (s / d).masked_fill(ahead, -torch.inf).softmax(-1))),
+    ("query_fix", "masked_after_softmax", styles.fix(attend=lambda s, ahead, d: s.softmax(-1).masked_fill(ahead, 0))),
+    ("query_fix", "masked_with_zeros", styles.fix(attend=lambda s, ahead, d: s.masked_fill(ahead, 0).softmax(-1))),
+    ("query_fix", "mask_reversed", styles.fix(attend=lambda s, ahead, d: s.masked_fill(ahead.T, -torch.inf).softmax(-1))),
+    ("query_fix", "softmax_over_destinations", styles.fix(attend=lambda s, ahead, d: s.masked_fill(ahead, -torch.inf).softmax(-2))),
     ("query_fix", "neither_scaled_nor_masked", styles.fix(mask=False, scale=False)),
     ("query_fix", "gradient_on_clean", styles.fix(on="clean")),
     ("query_fix", "no_step", styles.fix(subtract=False)),
@@ -270,11 +190,16 @@ ESTIMATE_MISTAKES = [
     ("noising", "corrupted_base", styles.noise("corrupted", "corrupted")),
     ("noising", "transposed", then(styles.noise(), lambda r: r.T)),
     ("noising", "loss_returned", then(styles.noise(), lambda r: 1.4 - r)),
+    ("noising", "sign_flipped", then(styles.noise(), lambda r: -r)),
+    ("noising", "last_pos_only", styles.noise(patch=put(lambda p, h: (EVERY, -1, h)))),
+    ("noising", "head_on_second_axis", styles.noise(patch=put(lambda p, h: (EVERY, h)))),
     ("noising", "v_instead", styles.noise(site="v")),
     ("noising", "whole_activation", styles.noise(patch=put(lambda p, h: EVERY))),
 ]  # fmt: skip
 
 m = styles.metric
+
+
 METRIC_MISTAKES = [
     ("float", m(last=lambda value: value.item())),
     ("ends_swapped", m(last=lambda value: 1 - value)),
@@ -283,6 +208,11 @@ METRIC_MISTAKES = [
     ("not_subtracted", m(scale=lambda d, low, high: d / (high - low))),
     ("divided_by_clean", m(scale=lambda d, low, high: (d - low) / high)),
     ("parentheses", m(scale=lambda d, low, high: d - low / high - low)),
+    ("parentheses_of_distance", m(scale=lambda d, low, high: (d - low) / high - low)),
+    ("noising_metric", m(last=lambda value: value - 1)),
+    ("every_prompts_answers", at_all_answers),
+    ("last_prompt", m(values=lambda logits: logits[-1][:len(logits)])),
+    ("argument_unread", notebooks_answers),
     ("sign_of_distance", m(scale=lambda d, low, high: (d - low) / (low - high))),
     ("answers_swapped", m(right=1)),
     ("per_prompt", m(mean=lambda d: d)),
@@ -302,29 +232,6 @@ METRIC_MISTAKES = [
     ("nothing_returned", m(last=lambda value: None)),
     ("dtype", m(last=lambda value: value.double())),
 ]  # fmt: skip
-
-
-def hooked(index_of):
-    def patch(value, hook, clean_cache, pos=None, head_index=None):
-        index = index_of(pos, head_index)
-        value[index] = clean_cache[hook.name][index]
-        return value
-
-    return patch
-
-
-def reverse(value, hook, pos, clean_cache):
-    patched = clean_cache[hook.name].clone()
-    patched[:, pos] = value[:, pos]
-    return patched
-
-
-def write_to_cache(value, hook, pos, clean_cache):
-    cached = clean_cache[hook.name]
-    here = cached[:, pos].clone()
-    cached.copy_(value)
-    cached[:, pos] = here
-    return cached
 
 
 STREAM, VECTOR, AT_POS, PATTERN = (
@@ -349,7 +256,11 @@ HOOK_MISTAKES = [
     (STREAM, "before_pos", hooked(lambda p, h: (EVERY, slice(p)))),
     (STREAM, "pos_as_feature", hooked(lambda p, h: (..., p))),
     (STREAM, "first_prompt_only", hooked(lambda p, h: (0, p))),
-    (STREAM, "shapes_differ", lambda value, hook, pos, clean_cache: value + clean_cache[hook.name][..., :-1]),
+    (STREAM, "fixed_place", of_resid_pre(lambda hook: hook.layer())),
+    (STREAM, "fixed_place", of_resid_pre(lambda hook: 0)),
+    (STREAM, "hook_itself", of_the_hook_itself),
+    (STREAM, "argument_unread", notebooks_value),
+    (STREAM, "shapes_differ", lambda value, hook, pos, clean_cache: value[:, pos] + clean_cache[hook.name][:, pos, :-1]),
     (STREAM, "missing_argument", lambda value, hook, pos, clean_cache, layer: value),
     (VECTOR, "head_on_second_axis", hooked(lambda p, h: (EVERY, h))),
     (VECTOR, "head_on_last_axis", hooked(lambda p, h: (..., h))),
