@@ -198,6 +198,8 @@ describe("states", () => {
   test("2,000 tokens are drawn in no more cells than pixels", async () => {
     openAlone(CASES.veryLong?.());
     await answer({}, undefined, 2000);
+    expect(canvas("difference").dataset.drawn).toBeUndefined(); // it takes a while
+    await vi.waitUntil(() => place.querySelectorAll("[data-drawn]").length === 3, 20e3);
     const { width } = canvas("difference");
     expect(width).toBeGreaterThan(200);
     expect(width).toBeLessThan(500);
