@@ -3,7 +3,6 @@
 import {
   type Axes,
   type AxesParts,
-  type Axis,
   bottomMargin,
   drawAxes,
   type Highlight,
@@ -60,7 +59,7 @@ export function createPlot(): Plot {
 
   /** Labels cost more than cells, and change less often. */
   function layOut(axes: Axes): void {
-    const key = keyOf(axes);
+    const key = JSON.stringify(axes);
     drawn = axes;
     if (key === look) return;
     look = key;
@@ -130,17 +129,6 @@ export function createPlot(): Plot {
       }
     },
   };
-}
-
-/** All that is drawn of them: labels that are thinned out may be thousands. */
-function keyOf(axes: Axes): string {
-  const drawn = ({ labels, ticks, ...rest }: Axis) => [
-    rest,
-    labels.length,
-    ticks ? ticks.map((tick) => [tick, labels[tick]]) : labels,
-  ];
-  const [rows, columns] = [axes.rows, axes.columns].map(drawn);
-  return JSON.stringify({ ...axes, rows, columns });
 }
 
 interface Extent {

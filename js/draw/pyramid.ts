@@ -12,13 +12,10 @@
 
 import { type ReadRow, type Source, stronger } from "./pool";
 
-export interface Level {
-  /** How many cells of the matrix each of this one's stands for, along either side. */
+export interface Level extends Source {
   block: number;
   /** Rows and columns. */
   size: number;
-  /** The lower triangle, row by row. */
-  values: Float32Array;
 }
 
 export interface Pyramid {
@@ -30,38 +27,37 @@ export interface Pyramid {
 
 /** A smaller level than this has fewer cells than any picture has pixels. */
 const LEAST = 64;
-/** Cells between two steps: a fraction of a millisecond. */
-const STEP = 2 ** 14;
+/** Rows between two steps, which take a millisecond or two at most. */
+const ROWS = 4;
 
 /** In steps, so that whoever builds it can do something else in between. */
 export function* buildPyramid(read: ReadRow, size: number): Generator<void, Pyramid> {
   const levels: Level[] = [];
   let largest = 0;
-  let [below, block] = [size, 1];
-  let readBelow = read;
+  let [below, block, readBelow] = [size, 1, read];
   do {
     const half = Math.ceil(below / 2);
     const values = new Float32Array(startOf(half));
     const buffers = [new Float32Array(2 * half), new Float32Array(2 * half)] as const;
-    for (let row = 0, cells = 0; row < half; row++) {
+    for (let row = 0; row < half; row++) {
       // Two rows of a triangle, the first of which is shorter; what is missing is zero.
       for (const [which, buffer] of buffers.entries()) {
         const at = 2 * row + which;
         const line = buffer.subarray(0, 2 * row + 2);
         if (at < below) readBelow(at, 0, line);
         else line.fill(0);
-        if (block === 1) largest = largestIn(line, largest);
+        if (block > 1) continue;
+        for (const value of line) {
+          const magnitude = Math.abs(value);
+          if (magnitude > largest && Number.isFinite(magnitude)) largest = magnitude;
+        }
       }
       halve(buffers, row + 1, values, startOf(row));
-      cells += 4 * row;
-      if (cells < STEP) continue;
-      cells = 0;
-      yield;
+      if (row % ROWS === 0) yield;
     }
     [below, block] = [half, 2 * block];
-    const level = { block, size: half, values };
-    levels.push(level);
-    readBelow = readerOf(level).read;
+    readBelow = readerOf(values);
+    levels.push({ block, size: half, read: readBelow });
   } while (below > LEAST);
   return { largest, levels };
 }
@@ -74,14 +70,13 @@ export function wholePyramid(steps: Generator<void, Pyramid>): Pyramid {
   }
 }
 
-/** Reads a level as `pooled` does, where a value stands for a block of cells. */
-export function readerOf({ values, block }: Level): Source {
-  const read: ReadRow = (row, from, out) => {
+/** Of a lower triangle, row by row. */
+function readerOf(values: Float32Array): ReadRow {
+  return (row, from, out) => {
     const [start, end] = [startOf(row) + from, startOf(row + 1)];
     out.fill(0);
     if (start < end) out.set(values.subarray(start, Math.min(end, start + out.length)));
   };
-  return { read, block };
 }
 
 /** The coarsest level of which a picture loses nothing; none where cells are as large. */
@@ -106,15 +101,6 @@ function halve(
     found = stronger(found, lower[left] as number);
     values[start + column] = stronger(found, lower[right] as number);
   }
-}
-
-function largestIn(line: Float32Array, least: number): number {
-  let found = least;
-  for (const value of line) {
-    const size = Math.abs(value);
-    if (size > found && size < Number.POSITIVE_INFINITY) found = size;
-  }
-  return found;
 }
 
 /** Where a row begins in a triangle; also, how long one of so many rows is. */

@@ -60,8 +60,8 @@ function look({ palette: _, ...rest }: Theme): string {
 function readTheme(root: HTMLElement): Theme {
   const dark = isDark(root);
   root.dataset.theme = dark ? "dark" : "light";
-  const lab = root.ownerDocument.body.dataset.jpThemeLight;
-  root.toggleAttribute("data-lab", lab !== undefined);
+  const { dataset } = root.ownerDocument.body;
+  root.toggleAttribute("data-lab", "jpThemeLight" in dataset);
   const style = getComputedStyle(root);
   const read = (name: string) => style.getPropertyValue(name).trim();
   return {

@@ -65,7 +65,7 @@ function gridRows(results: Results, grid: Grid): Row[] {
       ...nodeFields(results, node),
       method: grid.method,
       estimate,
-      estimate_is: averaged(results.study, grid.isSigned),
+      estimate_is: averageOf(grid.isSigned),
       estimate_from: grid.spread?.from[index] ?? null,
       estimate_to: grid.spread?.to[index] ?? null,
       ...(result ? resultFields(result, grid.isSigned) : {}),
@@ -87,14 +87,13 @@ function finerRow(results: Results, name: string, result: Verified): Row {
       : { node: name, metric: metric.name, direction }),
     method: result.estimate === null ? null : (grid?.method ?? results.method),
     estimate: result.estimate,
-    estimate_is: result.estimate === null ? null : averaged(results.study, isSigned),
+    estimate_is: result.estimate === null ? null : averageOf(isSigned),
     ...resultFields(result, isSigned),
   };
 }
 
 /** Sizes do not cancel between pairs as effects do: the two rank nodes differently. */
-function averaged({ pairs }: Study, isSigned: boolean): string {
-  if (pairs.length < 2) return isSigned ? "effect" : "size";
+function averageOf(isSigned: boolean): string {
   return isSigned ? "mean over pairs" : MEAN_SIZE;
 }
 

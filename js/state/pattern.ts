@@ -37,34 +37,29 @@ export function patternBytes(size: number): number {
 }
 
 /** Fills `out` with a row's values from a source on; 0 where a source comes later. */
-export function readRow(
+export type ReadRow = (row: number, from: number, out: Float32Array) => void;
+
+export function rowsOf(
   { clean, corrupted }: Pattern,
   { run, weighted }: Quantity,
-  row: number,
-  from: number,
-  out: Float32Array,
-): void {
+): ReadRow {
   const { weights, norms } = run === "corrupted" ? corrupted : clean;
   const less = run === "difference" ? corrupted : null;
-  const start = triangleLength(row) + from;
-  const end = Math.max(0, Math.min(out.length, row + 1 - from));
-  // Of long prompts there are millions; all of these are within their lengths.
-  for (let at = 0; at < end; at++) {
-    let value = weights[start + at] as number;
-    let other = less ? (less.weights[start + at] as number) : 0;
-    if (weighted) {
-      value *= norms[from + at] as number;
-      if (less) other *= less.norms[from + at] as number;
+  return (row, from, out) => {
+    const start = triangleLength(row) + from;
+    const end = Math.max(0, Math.min(out.length, row + 1 - from));
+    // Of long prompts there are millions; all of these are within their lengths.
+    for (let at = 0; at < end; at++) {
+      let value = weights[start + at] as number;
+      let other = less ? (less.weights[start + at] as number) : 0;
+      if (weighted) {
+        value *= norms[from + at] as number;
+        if (less) other *= less.norms[from + at] as number;
+      }
+      out[at] = (value - other) / WHOLE;
     }
-    out[at] = (value - other) / WHOLE;
-  }
-  out.fill(0, end);
-}
-
-/** The same for one quantity of one pattern, as pictures are drawn from it. */
-export function rowsOf(pattern: Pattern, quantity: Quantity) {
-  return (row: number, from: number, out: Float32Array) =>
-    readRow(pattern, quantity, row, from, out);
+    out.fill(0, end);
+  };
 }
 
 export function valueAt(
@@ -74,7 +69,7 @@ export function valueAt(
   column: number,
 ): number {
   const out = new Float32Array(1);
-  readRow(pattern, quantity, row, column, out);
+  rowsOf(pattern, quantity)(row, column, out);
   return out[0] ?? 0;
 }
 
@@ -88,7 +83,7 @@ export function profile(
   direction: Direction,
 ): Float32Array {
   const values = new Float32Array(pattern.size);
-  if (direction === "to") readRow(pattern, quantity, position, 0, values);
+  if (direction === "to") rowsOf(pattern, quantity)(position, 0, values);
   else {
     for (let row = position; row < pattern.size; row++) {
       values[row] = valueAt(pattern, quantity, row, position);

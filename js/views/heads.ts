@@ -8,7 +8,7 @@ import {
 } from "@preact/signals-core";
 import { clamp } from "../draw/geometry";
 import { pooled } from "../draw/pool";
-import { levelFor, type Pyramid, readerOf } from "../draw/pyramid";
+import { levelFor, type Pyramid } from "../draw/pyramid";
 import { onAbort } from "../host/life";
 import {
   attentionKey,
@@ -110,15 +110,15 @@ export function createHeads(view: View, look: Look): HeadsView {
 function createMoves(look: Look, signal: AbortSignal) {
   const isMoving = makeSignal(false);
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const rest = () => {
-    isMoving.value = false;
-  };
-  onAbort(signal, () => clearTimeout(timer));
+  const stop = () => clearTimeout(timer);
+  onAbort(signal, stop);
   return {
     isMoving,
     moveTo(part: Viewport) {
-      clearTimeout(timer);
-      timer = setTimeout(rest, REST);
+      stop();
+      timer = setTimeout(() => {
+        isMoving.value = false;
+      }, REST);
       batch(() => {
         isMoving.value = true;
         look.viewport.value = part;
@@ -160,7 +160,7 @@ export function partOf(
   pyramid: Pyramid,
 ) {
   const level = levelFor(pyramid, part.count / most);
-  const source = level ? readerOf(level) : { read: rowsOf(pattern, quantity) };
+  const source = level ?? { read: rowsOf(pattern, quantity) };
   const matrix = pooled({ ...source, isCausal: true }, part, most);
   const { rows, columns, values } = matrix;
   const unknown = new Uint8Array(values.length);

@@ -65,7 +65,7 @@ export function createPanel(
   });
   react(signal, () => {
     // The picture before stays, faintly, until the next one is there.
-    plot.canvas.toggleAttribute("data-drawn", false);
+    plot.canvas.removeAttribute("data-drawn");
     if (pyramid.value) drawPanel(view, run, pyramid.value, layout.value, plot, caption);
   });
   // In a step of its own: under a moving pointer nothing is painted.

@@ -29,49 +29,47 @@ const SLICE = 8;
 
 export function createPyramids(signal: AbortSignal): Pyramids {
   const made = new WeakMap<Pattern, Map<string, Pyramid>>();
+  const large = new Map<string, Pyramid>();
+  let largePattern: Pattern | null = null;
   const jobs: Job[] = [];
   const news = makeSignal(0);
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let fine: Pattern | null = null;
   onAbort(signal, () => clearTimeout(timer));
 
   function keep({ pattern, key }: Job, pyramid: Pyramid): Pyramid {
     const known = made.get(pattern) ?? new Map<string, Pyramid>();
-    const kept = pattern === fine ? pyramid : coarse(pyramid);
+    const levels = pyramid.levels.filter(({ size }) => size <= SMALL);
+    const kept = { ...pyramid, levels };
     made.set(pattern, known.set(key, kept));
+    if (pattern === largePattern) large.set(key, pyramid);
     return kept;
   }
 
   function work(): void {
     const end = performance.now() + SLICE;
-    let found = 0;
     while (jobs.length > 0 && performance.now() < end) {
-      const job = jobs.find(({ pattern }) => pattern === fine) ?? (jobs[0] as Job);
+      const first = jobs.findIndex(({ pattern }) => pattern === largePattern);
+      const at = Math.max(0, first);
+      const job = jobs[at] as Job; // there is one
       const { done, value } = job.steps.next();
       if (!done) continue;
-      jobs.splice(jobs.indexOf(job), 1);
+      jobs.splice(at, 1);
       keep(job, value);
-      found += 1;
+      news.value += 1;
     }
     timer = jobs.length > 0 ? setTimeout(work) : undefined;
-    news.value += found;
-  }
-
-  /** The head that was large before needs no more than the others. */
-  function makeFine(pattern: Pattern): void {
-    if (pattern === fine) return;
-    const before = fine && made.get(fine);
-    for (const [key, pyramid] of before ?? []) before?.set(key, coarse(pyramid));
-    fine = pattern;
   }
 
   return {
-    of(pattern, quantity, isFine = false) {
-      const key = `${quantity.run}${quantity.weighted}`;
-      if (isFine) makeFine(pattern);
-      const known = made.get(pattern)?.get(key);
-      if (known && !(isFine && isTrimmed(known))) return known;
-      const steps = buildPyramid(rowsOf(pattern, quantity), pattern.size);
+    of(pattern, { run, weighted }, isFine = false) {
+      const key = `${run}${weighted}`;
+      if (isFine && pattern !== largePattern) {
+        largePattern = pattern;
+        large.clear();
+      }
+      const known = (isFine ? large : made.get(pattern))?.get(key);
+      if (known) return known;
+      const steps = buildPyramid(rowsOf(pattern, { run, weighted }), pattern.size);
       const job = { pattern, key, steps };
       if (triangleLength(pattern.size) <= AT_ONCE)
         return keep(job, wholePyramid(steps));
@@ -79,15 +77,7 @@ export function createPyramids(signal: AbortSignal): Pyramids {
       if (!jobs.some(isSame)) jobs.push(job);
       if (!signal.aborted) timer ??= setTimeout(work);
       news.value; // read: a later call has more to give
-      return isFine ? null : (known ?? null);
+      return null;
     },
   };
-}
-
-function coarse({ largest, levels }: Pyramid): Pyramid {
-  return { largest, levels: levels.filter(({ size }) => size <= SMALL) };
-}
-
-function isTrimmed({ levels }: Pyramid): boolean {
-  return levels[0]?.block !== 2;
 }

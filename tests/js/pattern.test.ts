@@ -8,7 +8,6 @@ import {
   patternBytes,
   profile,
   type Quantity,
-  readRow,
   rowsOf,
   triangleLength,
   valueAt,
@@ -67,7 +66,7 @@ describe.each(QUANTITIES)("$run, weighted: $weighted", (quantity) => {
         expect(valueAt(PATTERN, quantity, position, at)).toBeCloseTo(value, 4);
       });
       const part = new Float32Array(2).fill(9);
-      readRow(PATTERN, quantity, position, 1, part);
+      rowsOf(PATTERN, quantity)(position, 1, part);
       expect([...part].map((value) => value.toFixed(3))).toEqual(
         row.slice(1).map((value) => value.toFixed(3)),
       );

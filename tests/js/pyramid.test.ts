@@ -5,7 +5,6 @@ import {
   buildPyramid,
   levelFor,
   type Pyramid,
-  readerOf,
   wholePyramid,
 } from "../../js/draw/pyramid";
 import { type Pattern, triangleLength } from "../../js/state/pattern";
@@ -52,10 +51,9 @@ test.each([1, 2, 3, 64, 65, 129, 200])(
     for (const level of levels) {
       const { block } = level;
       expect(level.size).toBe(Math.ceil(size / block));
-      expect(level.values).toHaveLength(triangleLength(level.size));
       for (let row = 0; row < level.size; row++) {
         const line = new Float32Array(row + 1);
-        readerOf(level).read(row, 0, line);
+        level.read(row, 0, line);
         line.forEach((value, column) => {
           const under = rows
             .slice(row * block, (row + 1) * block)
@@ -101,7 +99,7 @@ describe("a picture from a level", () => {
       const level = levelFor(pyramid, count / most);
       if (!level) throw new Error("no level");
       const isCausal = true;
-      const found = pooled({ ...readerOf(level), isCausal }, part, most);
+      const found = pooled({ ...level, isCausal }, part, most);
       expect(found).toEqual(pooled({ read, isCausal }, part, most));
     }
   });
@@ -121,7 +119,7 @@ describe("a picture from a level", () => {
       const level = levelFor(levels, count / most);
       if (!level) throw new Error("no level");
       const part = { top, left, count };
-      const source = { ...readerOf(level), isCausal: true };
+      const source = { ...level, isCausal: true };
       const { values, columns } = pooled(source, part, most);
       const places = [...values.keys()].filter((at) => Math.abs(values[at] ?? 0) > 1);
       expect(places).toHaveLength(1);
@@ -162,7 +160,8 @@ describe("pyramids of patterns", () => {
     const short = pattern(15);
     const found = pyramids.of(short, QUANTITY);
     expect(found?.largest).toBe(1);
-    expect(pyramids.of(short, QUANTITY, true)).toBe(found);
+    expect(pyramids.of(short, QUANTITY)).toBe(found);
+    expect(pyramids.of(short, QUANTITY, true)?.largest).toBe(1);
     expect(pyramids.of(short, { ...QUANTITY, run: "corrupted" })?.largest).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
   });
