@@ -183,9 +183,16 @@ function shortened(body: string): string {
   return isShort ? body : `${letters.slice(0, MAX_LABEL_LETTERS - 1).join("")}…`;
 }
 
+const LONGEST = new WeakMap<readonly AxisLabel[], number>();
+
+/** Measured once: there may be thousands, and one zooms in on them step by step. */
 function longest(labels: readonly AxisLabel[]): number {
+  const known = LONGEST.get(labels);
+  if (known !== undefined) return known;
   const widths = labels.map(({ lead, body, tail = "" }) =>
     textWidth(lead + shortened(body) + tail, FONT_SIZE),
   );
-  return Math.max(0, ...widths);
+  const found = Math.max(0, ...widths);
+  LONGEST.set(labels, found);
+  return found;
 }

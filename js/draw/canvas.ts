@@ -75,15 +75,15 @@ function paintValues(context: CanvasRenderingContext2D, painting: Painting): voi
   const small = document.createElement("canvas");
   small.width = columns;
   small.height = rows;
-  const target = small.getContext("2d");
+  const target = small.getContext("2d", { willReadFrequently: true });
   if (!target) return;
   const image = target.createImageData(columns, rows);
   const pixels = new Uint32Array(image.data.buffer);
   const colourWords = new Uint32Array(colours.buffer);
   for (let index = 0; index < values.length; index++) {
-    const value = values[index] ?? Number.NaN;
+    const value = values[index] as number; // within its length
     if (Number.isNaN(value)) continue;
-    pixels[index] = colourWords[colourOffset(value, scale) / 4] ?? 0;
+    pixels[index] = colourWords[colourOffset(value, scale) / 4] as number; // as above
   }
   target.putImageData(image, 0, 0);
   context.fillStyle = theme.paper;
@@ -100,7 +100,7 @@ function paintAbsent(context: CanvasRenderingContext2D, painting: Painting): voi
   context.fillStyle = theme.hatch;
   context.lineWidth = 1;
   for (let index = 0; index < matrix.values.length; index++) {
-    if (!Number.isNaN(matrix.values[index]) || unknown?.[index] === 2) continue;
+    if (unknown?.[index] === 2 || !Number.isNaN(matrix.values[index])) continue;
     const { x, y } = corner(painting, index);
     if (!unknown?.[index]) hatch(context, x, y, cellWidth, cellHeight);
     else

@@ -1,8 +1,8 @@
 /**
  * The host's look, for what CSS cannot reach: canvases.
  *
- * The root element carries `data-theme`, which the style sheet builds on: selectors
- * for the host's own marks would not reach into marimo's shadow root.
+ * The root element carries `data-theme` and `data-lab`, which the style sheet builds on:
+ * selectors for the host's own marks would not reach into marimo's shadow root.
  */
 
 import { signal as makeSignal, type ReadonlySignal } from "@preact/signals-core";
@@ -60,6 +60,8 @@ function look({ palette: _, ...rest }: Theme): string {
 function readTheme(root: HTMLElement): Theme {
   const dark = isDark(root);
   root.dataset.theme = dark ? "dark" : "light";
+  const { dataset } = root.ownerDocument.body;
+  root.toggleAttribute("data-lab", "jpThemeLight" in dataset);
   const style = getComputedStyle(root);
   const read = (name: string) => style.getPropertyValue(name).trim();
   return {

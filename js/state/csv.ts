@@ -3,7 +3,7 @@
 import { type Mine, mineAt } from "./mine";
 import { nodeNickname } from "./names";
 import { cellNode, formatNode, type Kind, type Node, parseNode } from "./node";
-import { type Grid, missOf, type Verified } from "./results";
+import { type Grid, MEAN_SIZE, missOf, type Verified } from "./results";
 import type { Study } from "./study";
 
 const COLUMNS = [
@@ -19,6 +19,7 @@ const COLUMNS = [
   "direction",
   "method",
   "estimate",
+  "estimate_is",
   "estimate_from",
   "estimate_to",
   "exact",
@@ -64,6 +65,7 @@ function gridRows(results: Results, grid: Grid): Row[] {
       ...nodeFields(results, node),
       method: grid.method,
       estimate,
+      estimate_is: averageOf(grid.isSigned),
       estimate_from: grid.spread?.from[index] ?? null,
       estimate_to: grid.spread?.to[index] ?? null,
       ...(result ? resultFields(result, grid.isSigned) : {}),
@@ -78,14 +80,21 @@ function finerRow(results: Results, name: string, result: Verified): Row {
   const node = parseNode(name);
   const grid = node ? results.grids.get(node.kind) : undefined;
   const { metric, direction } = results.study;
+  const isSigned = grid?.isSigned ?? true;
   return {
     ...(node
       ? nodeFields(results, node)
       : { node: name, metric: metric.name, direction }),
     method: result.estimate === null ? null : (grid?.method ?? results.method),
     estimate: result.estimate,
-    ...resultFields(result, grid?.isSigned ?? true),
+    estimate_is: result.estimate === null ? null : averageOf(isSigned),
+    ...resultFields(result, isSigned),
   };
+}
+
+/** Sizes do not cancel between pairs as effects do: the two rank nodes differently. */
+function averageOf(isSigned: boolean): string {
+  return isSigned ? "mean over pairs" : MEAN_SIZE;
 }
 
 function nodeFields({ study, names }: Results, node: Node): Row {

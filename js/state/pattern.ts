@@ -37,35 +37,29 @@ export function patternBytes(size: number): number {
 }
 
 /** Fills `out` with a row's values from a source on; 0 where a source comes later. */
-export function readRow(
+export type ReadRow = (row: number, from: number, out: Float32Array) => void;
+
+export function rowsOf(
   { clean, corrupted }: Pattern,
   { run, weighted }: Quantity,
-  row: number,
-  from: number,
-  out: Float32Array,
-): void {
-  out.fill(0);
-  if (run !== "corrupted") addRow(clean, weighted, row, from, out, 1);
-  if (run !== "clean") {
-    addRow(corrupted, weighted, row, from, out, run === "difference" ? -1 : 1);
-  }
-}
-
-function addRow(
-  { weights, norms }: RunPattern,
-  weighted: boolean,
-  row: number,
-  from: number,
-  out: Float32Array,
-  sign: number,
-): void {
-  const start = triangleLength(row) + from;
-  const end = Math.min(out.length, row + 1 - from);
-  for (let at = 0; at < end; at++) {
-    const share = ((weights[start + at] ?? 0) / WHOLE) * sign;
-    const size = weighted ? (norms[from + at] ?? 0) : 1;
-    out[at] = (out[at] ?? 0) + share * size;
-  }
+): ReadRow {
+  const { weights, norms } = run === "corrupted" ? corrupted : clean;
+  const less = run === "difference" ? corrupted : null;
+  return (row, from, out) => {
+    const start = triangleLength(row) + from;
+    const end = Math.max(0, Math.min(out.length, row + 1 - from));
+    // Of long prompts there are millions; all of these are within their lengths.
+    for (let at = 0; at < end; at++) {
+      let value = weights[start + at] as number;
+      let other = less ? (less.weights[start + at] as number) : 0;
+      if (weighted) {
+        value *= norms[from + at] as number;
+        if (less) other *= less.norms[from + at] as number;
+      }
+      out[at] = (value - other) / WHOLE;
+    }
+    out.fill(0, end);
+  };
 }
 
 export function valueAt(
@@ -75,7 +69,7 @@ export function valueAt(
   column: number,
 ): number {
   const out = new Float32Array(1);
-  readRow(pattern, quantity, row, column, out);
+  rowsOf(pattern, quantity)(row, column, out);
   return out[0] ?? 0;
 }
 
@@ -89,36 +83,11 @@ export function profile(
   direction: Direction,
 ): Float32Array {
   const values = new Float32Array(pattern.size);
-  if (direction === "to") readRow(pattern, quantity, position, 0, values);
+  if (direction === "to") rowsOf(pattern, quantity)(position, 0, values);
   else {
     for (let row = position; row < pattern.size; row++) {
       values[row] = valueAt(pattern, quantity, row, position);
     }
   }
   return values;
-}
-
-const LARGEST = new WeakMap<Pattern, Map<string, number>>();
-
-/** The largest finite magnitude; looked for once, for long prompts take a while. */
-export function largestOf(pattern: Pattern, { run, weighted }: Quantity): number {
-  const known = LARGEST.get(pattern) ?? new Map<string, number>();
-  LARGEST.set(pattern, known);
-  const key = `${run}${weighted}`;
-  const found = known.get(key) ?? findLargest(pattern, { run, weighted });
-  known.set(key, found);
-  return found;
-}
-
-function findLargest(pattern: Pattern, quantity: Quantity): number {
-  let found = 0;
-  for (let row = 0; row < pattern.size; row++) {
-    const line = new Float32Array(row + 1);
-    readRow(pattern, quantity, row, 0, line);
-    for (const value of line) {
-      const size = Math.abs(value);
-      if (size > found && size < Number.POSITIVE_INFINITY) found = size;
-    }
-  }
-  return found;
 }

@@ -101,6 +101,9 @@ function readSpread(value: unknown, size: number, where: string): Spread {
   return { low: part(0), high: part(1), from: part(2), to: part(3) };
 }
 
+/** What a verification ranks by, and what methods without signs give. */
+export const MEAN_SIZE = "mean size over pairs";
+
 /** What an estimate is compared with: of a method without signs, the size. */
 export function comparedWith(exact: number, isSigned: boolean): number {
   return isSigned ? exact : Math.abs(exact);

@@ -1,8 +1,15 @@
 /** What the views of attention share: the picked heads, their patterns, the scales. */
 
-import { computed, type ReadonlySignal } from "@preact/signals-core";
+import {
+  batch,
+  computed,
+  signal as makeSignal,
+  type ReadonlySignal,
+} from "@preact/signals-core";
 import { clamp } from "../draw/geometry";
 import { pooled } from "../draw/pool";
+import { levelFor, type Pyramid } from "../draw/pyramid";
+import { onAbort } from "../host/life";
 import {
   attentionKey,
   type HeadAttention,
@@ -12,14 +19,14 @@ import {
 } from "../state/attention";
 import type { Look } from "../state/look";
 import {
-  largestOf,
   type Pattern,
   patternBytes,
   type Quantity,
   type Run,
-  readRow,
+  rowsOf,
 } from "../state/pattern";
 import { fittedTo, type Viewport } from "../state/viewport";
+import { createPyramids, type Pyramids } from "./pyramids";
 import type { View } from "./view";
 
 export interface HeadsView extends View {
@@ -34,6 +41,11 @@ export interface HeadsView extends View {
   pattern: ReadonlySignal<Pattern | null>;
   /** The part of it that is looked at. */
   viewport: ReadonlySignal<Viewport>;
+  pyramids: Pyramids;
+  /** While one zooms and pans, long prompts are drawn coarsely: what is quick is smooth. */
+  isMoving: ReadonlySignal<boolean>;
+  /** Looks at another part, as a step of a movement. */
+  moveTo(part: Viewport): void;
   /** The values at the ends of the colours: of both runs, and of their difference. */
   runScale: ReadonlySignal<number>;
   differenceScale: ReadonlySignal<number>;
@@ -43,6 +55,9 @@ export interface HeadsView extends View {
 const MAX_HEADS = 24;
 /** Nor may a page fill the memory: 16 heads of 2,000 tokens take this much. */
 const MAX_BYTES = 128 * 2 ** 20;
+
+/** Who has not moved on for so long has come to rest, in ms. */
+const REST = 150;
 
 export function createHeads(view: View, look: Look): HeadsView {
   const { store } = view;
@@ -64,6 +79,7 @@ export function createHeads(view: View, look: Look): HeadsView {
   const viewport = computed(() =>
     fittedTo(look.viewport.value, pattern.value?.size ?? 1),
   );
+  const pyramids = createPyramids(view.signal);
   const scaled = computed(() => {
     const shown = look.ownScale.value ? [chosen.value] : heads.value;
     return shown.flatMap((head) => readyPattern(view, head) ?? []);
@@ -72,7 +88,7 @@ export function createHeads(view: View, look: Look): HeadsView {
     computed(() => {
       const weighted = look.weighted.value;
       const sizes = scaled.value.flatMap((shown) =>
-        runs.map((run) => largestOf(shown, { run, weighted })),
+        runs.map((run) => pyramids.of(shown, { run, weighted })?.largest ?? 0),
       );
       return Math.max(0, ...sizes);
     });
@@ -84,8 +100,30 @@ export function createHeads(view: View, look: Look): HeadsView {
     chosen,
     pattern,
     viewport,
+    pyramids,
+    ...createMoves(look, view.signal),
     runScale: scaleOf("clean", "corrupted"),
     differenceScale: scaleOf("difference"),
+  };
+}
+
+function createMoves(look: Look, signal: AbortSignal) {
+  const isMoving = makeSignal(false);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => clearTimeout(timer);
+  onAbort(signal, stop);
+  return {
+    isMoving,
+    moveTo(part: Viewport) {
+      stop();
+      timer = setTimeout(() => {
+        isMoving.value = false;
+      }, REST);
+      batch(() => {
+        isMoving.value = true;
+        look.viewport.value = part;
+      });
+    },
   };
 }
 
@@ -119,13 +157,11 @@ export function partOf(
   quantity: Quantity,
   part: Viewport,
   most: number,
+  pyramid: Pyramid,
 ) {
-  const matrix = pooled(
-    (row, from, out) => readRow(pattern, quantity, row, from, out),
-    part,
-    most,
-    true,
-  );
+  const level = levelFor(pyramid, part.count / most);
+  const source = level ?? { read: rowsOf(pattern, quantity) };
+  const matrix = pooled({ ...source, isCausal: true }, part, most);
   const { rows, columns, values } = matrix;
   const unknown = new Uint8Array(values.length);
   const { top, left, count } = part;

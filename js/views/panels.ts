@@ -1,10 +1,11 @@
 /** One panel of the large head; rows attend, columns are attended to. */
 
-import type { ReadonlySignal } from "@preact/signals-core";
+import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { type Axes, type Axis, LINE } from "../draw/axes";
 import { el, react, setAttributes } from "../draw/dom";
 import { type Cell, labelStep } from "../draw/geometry";
 import { createPlot, type Plot } from "../draw/plot";
+import type { Pyramid } from "../draw/pyramid";
 import { labelTicks } from "../draw/ticks";
 import { headName } from "../state/attention";
 import type { Run } from "../state/pattern";
@@ -33,6 +34,9 @@ export interface PanelLayout {
   perLine: number;
 }
 
+/** Shorter prompts are drawn in full while one moves. */
+const LONG = 512;
+
 export function createPanel(
   view: HeadsView,
   run: Run,
@@ -54,7 +58,16 @@ export function createPanel(
     figure.dataset.head = name;
     plot.canvas.setAttribute("aria-label", describe(view, run, name));
   });
-  react(signal, () => drawPanel(view, run, layout.value, plot, caption));
+  const pyramid = computed(() => {
+    const { pattern, look, pyramids } = view;
+    const quantity = { run, weighted: look.weighted.value };
+    return pattern.value && pyramids.of(pattern.value, quantity, true);
+  });
+  react(signal, () => {
+    // The picture before stays, faintly, until the next one is there.
+    plot.canvas.removeAttribute("data-drawn");
+    if (pyramid.value) drawPanel(view, run, pyramid.value, layout.value, plot, caption);
+  });
   // In a step of its own: under a moving pointer nothing is painted.
   react(signal, () => {
     layout.value; // read: a new layout moves the marks
@@ -75,6 +88,7 @@ function describe({ look }: HeadsView, run: Run, name: string): string {
 function drawPanel(
   view: HeadsView,
   run: Run,
+  pyramid: Pyramid,
   layout: PanelLayout | null,
   plot: Plot,
   caption: HTMLElement,
@@ -86,10 +100,11 @@ function drawPanel(
   const names = store.study.value?.names.keys() ?? [];
   const axes = partAxes(layout, run, part, [...names]);
   const quantity = { run, weighted: look.weighted.value };
-  // More cells than pixels are pooled: one cell a device's pixel.
-  const most = layout.extent * theme.value.density;
+  // More cells than pixels are pooled: one cell a device's pixel, or two in passing.
+  const isPassing = view.isMoving.value && pattern.size > LONG;
+  const most = (layout.extent * theme.value.density) / (isPassing ? 2 : 1);
   const painting = {
-    ...partOf(pattern, quantity, part, most),
+    ...partOf(pattern, quantity, part, most, pyramid),
     colours: theme.value.palette.diverging,
     scale: scaleOfRun(view, run),
     theme: theme.value,
@@ -148,7 +163,7 @@ function highlightPanel(view: HeadsView, plot: Plot): void {
 }
 
 function listenToPanel(view: HeadsView, canvas: HTMLCanvasElement): void {
-  const { ui, look, chosen, viewport, signal } = view;
+  const { ui, look, chosen, viewport, moveTo, signal } = view;
   const hover = (cell: Cell | null) => {
     const head = chosen.peek();
     const isPlace = cell && head;
@@ -165,9 +180,7 @@ function listenToPanel(view: HeadsView, canvas: HTMLCanvasElement): void {
   };
   const actions = {
     viewport: () => viewport.peek(),
-    look: (at: Viewport) => {
-      look.viewport.value = at;
-    },
+    look: moveTo,
     hover,
     lock,
     free,

@@ -106,14 +106,19 @@ function drawThumbnail(
 ): void {
   const { look, theme, ui, signal } = view;
   const pattern = computed(() => readyPattern(view, head));
+  const run = computed(() => thumbnailRun(look.aspect.value));
+  const pyramid = computed(() => {
+    const quantity = { run: run.value, weighted: look.weighted.value };
+    return pattern.value && view.pyramids.of(pattern.value, quantity);
+  });
   react(signal, () => {
-    const now = pattern.value;
-    canvas.classList.toggle("pw-waiting", now === null);
-    if (!now || ui.width.value === 0) return;
-    const run = thumbnailRun(look.aspect.value);
-    const quantity = { run, weighted: look.weighted.value };
+    const [now, reduced] = [pattern.value, pyramid.value];
+    canvas.classList.toggle("pw-waiting", reduced === null);
+    if (!now || !reduced || ui.width.value === 0) return;
+    const quantity = { run: run.value, weighted: look.weighted.value };
     const most = SIDE * theme.value.density;
-    const { matrix, unknown } = partOf(now, quantity, wholeMatrix(now.size), most);
+    const whole = wholeMatrix(now.size);
+    const { matrix, unknown } = partOf(now, quantity, whole, most, reduced);
     // Whole pixels where cells are wide enough for that.
     const cell = SIDE / matrix.rows;
     const size = cell >= 3 ? Math.floor(cell) : cell;
@@ -121,7 +126,7 @@ function drawThumbnail(
       matrix,
       unknown,
       colours: theme.value.palette.diverging,
-      scale: scaleOfRun(view, run),
+      scale: scaleOfRun(view, run.value),
       cellWidth: size,
       cellHeight: size,
       theme: theme.value,

@@ -9,6 +9,7 @@ import { button, el, live, react } from "../draw/dom";
 import type { Asked } from "../state/asked";
 import { type Cost, costKey, type Wanted } from "../state/costs";
 import type { Kind } from "../state/node";
+import { MEAN_SIZE } from "../state/results";
 import type { MakeView, View } from "./view";
 import { counted, KIND_TITLES } from "./words";
 
@@ -109,7 +110,7 @@ function topLabel({ store, signal }: View, top: { value: number }): HTMLElement 
   );
   const rest = () => {
     const isMany = (store.study.value?.pairs.length ?? 0) > 1;
-    const rank = isMany ? ", by mean size over pairs" : "";
+    const rank = isMany ? `, by ${MEAN_SIZE}` : "";
     return ` largest estimates of ${kindWords(store.kind.value)}${rank}`;
   };
   return el("label", {}, "the ", input, live(signal, rest));

@@ -1,7 +1,8 @@
 """How quickly the page answers a hand: linked hovers, first drawings, brushes.
 
 Measured in headless Chromium on the page without a kernel, with a grid of 48 layers and
-64 heads in five facets and one head's attention over 512 tokens.
+64 heads in five facets and one head's attention over 512 tokens; zoom and pan, with the
+attention of two heads over 2,000 tokens.
 """
 
 from __future__ import annotations
@@ -101,6 +102,28 @@ PICK = """(times) => {
 }"""
 
 
+# Frames, and those that the browser itself counts as long, while a hand is at work.
+RECORD = """() => {
+  window.frames_seen = [];
+  window.long_frames = [];
+  new PerformanceObserver((list) => {
+    window.long_frames.push(...list.getEntries().map((entry) => entry.duration));
+  }).observe({type: "long-animation-frame"});
+  let last = performance.now();
+  const next = (now) => {
+    window.frames_seen.push(now - last);
+    last = now;
+    requestAnimationFrame(next);
+  };
+  requestAnimationFrame(next);
+}"""
+RECORDED = """() => {
+  const frames = window.frames_seen.splice(0);
+  return [frames.slice(1), window.long_frames.splice(0)];
+}"""
+TURNS = 40
+
+
 def figures(milliseconds):
     ordered = sorted(milliseconds)
     least, most = ordered[0], ordered[-1]
@@ -110,6 +133,50 @@ def figures(milliseconds):
 def weight(name):
     data = (ROOT / "patchwidget/static" / name).read_bytes()
     return f"{len(data) / 1000:.1f} kB, {len(gzip.compress(data)) / 1000:.1f} kB packed"
+
+
+def zoom_and_pan(page):
+    """Real turns of a wheel and a real drag over the large head, which is in view."""
+    handle, page = page, page.page
+    canvas = page.locator('.pw-attention-panel[data-run="clean"] canvas[data-drawn]')
+    canvas.wait_for()
+    page.wait_for_timeout(3000)  # what is built in the background, is
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    middle = [box["x"] + 0.3 * box["width"], box["y"] + 0.7 * box["height"]]
+    mouse = page.mouse
+    mouse.move(*middle)
+    page.evaluate(RECORD)
+    page.wait_for_timeout(500)
+    page.evaluate(RECORDED)
+    found = []
+
+    def recorded(name):
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(done))")
+        frames, long = page.evaluate(RECORDED)
+        print(f"{name}: {len(frames)} frames, over 50 ms: {len(long)} {long}")
+        found.append((f"frames of {name}, 2,000 tokens", frames))
+
+    page.keyboard.down("Control")
+    for way, name in ((-60, "zooming in"), (60, "zooming out")):
+        for _ in range(TURNS):
+            mouse.wheel(0, way)
+        recorded(name)
+    for _ in range(4):
+        mouse.wheel(0, -60)
+    page.keyboard.up("Control")
+    recorded("a few turns")
+    found.pop()
+    mouse.down()
+    for at in range(TURNS):
+        mouse.move(middle[0] + 4 * at, middle[1] - 5 * at)
+    recorded("panning")
+    mouse.up()
+    for at in range(TURNS):
+        mouse.move(middle[0] + 2 * at, middle[1] - 5 * at)
+    recorded("hovering")
+    assert handle.errors == []
+    return found
 
 
 def test_how_quick_the_page_is(open_page):
@@ -132,6 +199,8 @@ def test_how_quick_the_page_is(open_page):
         ("a pick to drawn marks", evaluate(PICK, 50)),
     ]
     assert page.errors == []
+    page.page.context.close()
+    rows += zoom_and_pan(open_page("veryLong", height=1600))
     table = Table(
         "views",
         "How quick the page is: 48 layers, 64 heads, five facets, 512 tokens",

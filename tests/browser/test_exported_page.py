@@ -49,7 +49,7 @@ class SavedPage:
         self.settle()
 
     def settle(self):
-        self.page.wait_for_timeout(300)
+        """Until all is drawn: without a kernel there is no answer to wait for."""
         self.frame.evaluate(TWO_FRAMES)
 
     def at(self, selector, **keys):

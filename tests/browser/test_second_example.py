@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.browser
+# `tests/examples` runs the whole story without a page; what a page shows of picks and
+# attention, `test_quickstart.py` and `test_live_views.py` have in the short run.
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 NOTEBOOK = Path(__file__).parents[2] / "examples/when_estimates_lie.ipynb"
 

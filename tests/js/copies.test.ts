@@ -125,6 +125,25 @@ test("the miss of an estimate without a sign is that of the sizes", () => {
   for (const miss of misses) expect(Number(miss)).toBeCloseTo(0.05);
 });
 
+test.each([
+  [true, "mean over pairs"],
+  [false, "mean size over pairs"],
+])("what an estimate is stands beside it: signed %s", (signed, is) => {
+  const [raw] = Object.values(grid("z", ["layer", "head"], [1, 2], () => 0.25));
+  const grids = new Map([["z" as const, readGrid({ ...(raw as object), signed }, "")]]);
+  const known = { exact: 0.5, raw: 1, per_pair: [0.5], halves: null, interval: null };
+  const verified = new Map(
+    [0.25, null].map((estimate, at) => [
+      `L0H1.z@${at}`,
+      readVerified({ ...known, estimate }, ""),
+    ]),
+  );
+  const [header = "", ...lines] = written({ grids, verified });
+  const at = header.split(",").indexOf("estimate_is");
+  // Two cells, a head at a position, and one without an estimate.
+  expect(lines.map((line) => line.split(",")[at])).toEqual([is, is, is, ""]);
+});
+
 test("one's own values stand beside, with how far they are from what is known", () => {
   const [raw] = Object.values(grid("z", ["layer", "head"], [1, 3], () => 0.25));
   const grids = new Map([["z" as const, readGrid(raw, "grid")]]);

@@ -195,9 +195,30 @@ describe("states", () => {
     expect(find(".pw-zoom", HTMLElement).hidden).toBe(true);
   });
 
+  test("long prompts are drawn coarsely in passing, and in full at rest", async () => {
+    openAlone({ study: { ...STUDY, n_pos: 700 } });
+    await answer({}, undefined, 700);
+    await vi.waitUntil(() => place.querySelectorAll("[data-drawn]").length === 3, 20e3);
+    const { width } = canvas();
+    const made = vi.spyOn(document, "createElement");
+    const cells = () =>
+      made.mock.results
+        .map(({ value }) => value)
+        .filter((value) => value instanceof HTMLCanvasElement)
+        .map((value) => value.width);
+    const wheel = { ...over(canvas(), 100, 50, 700), ctrlKey: true, deltaY: -100 };
+    canvas().dispatchEvent(new WheelEvent("wheel", wheel));
+    expect(new Set(cells())).toEqual(new Set([Math.floor(width / 2)])); // in passing
+    made.mockClear();
+    await vi.waitUntil(() => cells().length >= 3, 20e3);
+    expect(new Set(cells())).toEqual(new Set([width])); // at rest
+  });
+
   test("2,000 tokens are drawn in no more cells than pixels", async () => {
     openAlone(CASES.veryLong?.());
     await answer({}, undefined, 2000);
+    expect(canvas("difference").dataset.drawn).toBeUndefined(); // it takes a while
+    await vi.waitUntil(() => place.querySelectorAll("[data-drawn]").length === 3, 20e3);
     const { width } = canvas("difference");
     expect(width).toBeGreaterThan(200);
     expect(width).toBeLessThan(500);

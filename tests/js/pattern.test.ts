@@ -1,14 +1,14 @@
 // @vitest-environment node
 import { describe, expect, test } from "vitest";
 import { pooled } from "../../js/draw/pool";
+import { buildPyramid, wholePyramid } from "../../js/draw/pyramid";
 import { labelTicks } from "../../js/draw/ticks";
 import {
-  largestOf,
   type Pattern,
   patternBytes,
   profile,
   type Quantity,
-  readRow,
+  rowsOf,
   triangleLength,
   valueAt,
 } from "../../js/state/pattern";
@@ -49,6 +49,10 @@ function expected({ run, weighted }: Quantity, row: number, column: number): num
   return run === "clean" ? clean : corrupted;
 }
 
+function reduced(pattern: Pattern, quantity: Quantity) {
+  return wholePyramid(buildPyramid(rowsOf(pattern, quantity), pattern.size));
+}
+
 const QUANTITIES = (["clean", "corrupted", "difference"] as const).flatMap((run) =>
   [false, true].map((weighted) => ({ run, weighted })),
 );
@@ -62,7 +66,7 @@ describe.each(QUANTITIES)("$run, weighted: $weighted", (quantity) => {
         expect(valueAt(PATTERN, quantity, position, at)).toBeCloseTo(value, 4);
       });
       const part = new Float32Array(2).fill(9);
-      readRow(PATTERN, quantity, position, 1, part);
+      rowsOf(PATTERN, quantity)(position, 1, part);
       expect([...part].map((value) => value.toFixed(3))).toEqual(
         row.slice(1).map((value) => value.toFixed(3)),
       );
@@ -83,15 +87,15 @@ describe.each(QUANTITIES)("$run, weighted: $weighted", (quantity) => {
       [0, 1, 2].map((column) => Math.abs(expected(quantity, row, column))),
     );
     const most = Math.max(...sizes);
-    expect(largestOf(PATTERN, quantity)).toBeCloseTo(most, 4);
-    expect(largestOf(PATTERN, quantity)).toBeCloseTo(most, 4); // and remembers it
+    expect(reduced(PATTERN, quantity).largest).toBeCloseTo(most, 4);
   });
 });
 
 test("what is not finite is no scale", () => {
   const norms = Float32Array.from([Number.NaN, Number.POSITIVE_INFINITY, 2]);
   const pattern = { ...PATTERN, clean: { ...PATTERN.clean, norms } };
-  expect(largestOf(pattern, { run: "clean", weighted: true })).toBeCloseTo(1.2);
+  const quantity = { run: "clean", weighted: true } as const;
+  expect(reduced(pattern, quantity).largest).toBeCloseTo(1.2);
 });
 
 test("patterns of a head take four bytes a cell of their triangles", () => {
@@ -103,14 +107,11 @@ describe("pooling", () => {
   const whole = (size: number) => ({ top: 0, left: 0, count: size });
 
   test("keeps one strong cell among a million weak ones, with its sign", () => {
-    const matrix = pooled(
-      (row, _, out) => {
-        out.fill(0.01);
-        if (row === 713) out[402] = -0.9;
-      },
-      whole(1000),
-      100,
-    );
+    const read = (row: number, _: number, out: Float32Array) => {
+      out.fill(0.01);
+      if (row === 713) out[402] = -0.9;
+    };
+    const matrix = pooled({ read }, whole(1000), 100);
     expect([matrix.rows, matrix.columns]).toEqual([100, 100]);
     const strong = [...matrix.values.keys()].filter(
       (at) => Math.abs(matrix.values[at] ?? 0) > 0.5,
@@ -132,7 +133,7 @@ describe("pooling", () => {
       const read = (row: number, from: number, out: Float32Array) => {
         for (const at of out.keys()) out[at] = value(row, from + at);
       };
-      const { rows, values } = pooled(read, whole(size), most);
+      const { rows, values } = pooled({ read }, whole(size), most);
       const blocks = new Float32Array(rows * rows);
       for (let row = 0; row < size; row++) {
         for (let column = 0; column < size; column++) {
@@ -150,7 +151,7 @@ describe("pooling", () => {
   test("reads only the part that is looked at", () => {
     const rows: [number, number][] = [];
     const read = (row: number, from: number) => rows.push([row, from]);
-    pooled(read, { top: 5, left: 2, count: 3 }, 10);
+    pooled({ read }, { top: 5, left: 2, count: 3 }, 10);
     expect(rows).toEqual([
       [5, 2],
       [6, 2],
@@ -163,7 +164,8 @@ describe("pooling", () => {
     const read = (row: number, _: number, out: Float32Array) => {
       out.set(row < 2 ? values.slice(0, 2) : [Number.NaN, 0.5]);
     };
-    const pool = (top: number) => pooled(read, { top, left: 0, count: 2 }, 1).values[0];
+    const pool = (top: number) =>
+      pooled({ read }, { top, left: 0, count: 2 }, 1).values[0];
     expect(pool(0)).toBeNaN();
     expect(pool(2)).toBe(0.5);
   });
@@ -198,7 +200,8 @@ test("what comes later has no value in a picture, however its cells are pooled",
   ] as const) {
     const part = { size, top, left, count };
     const quantity = { run: "clean", weighted: false } as const;
-    const { matrix, unknown } = partOf(pattern, quantity, part, most);
+    const levels = reduced(pattern, quantity);
+    const { matrix, unknown } = partOf(pattern, quantity, part, most, levels);
     const possible = new Set<number>();
     for (let row = 0; row < count; row++) {
       for (let column = 0; column < count; column++) {

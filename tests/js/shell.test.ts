@@ -139,6 +139,20 @@ describe("verifying", () => {
     expect(line("picked").querySelector("button")?.disabled).toBe(true);
   });
 
+  test("says by what the largest are found: sizes, which do not cancel between pairs", () => {
+    open({ kind: "q" });
+    click(".pw-verify > button");
+    const words = () => line("top").querySelector("label")?.textContent;
+    expect(words()).toBe("the  largest estimates of query, by mean size over pairs");
+    host.receive("study", { ...STUDY, pairs: STUDY.pairs.slice(0, 1) });
+    expect(words()).toBe("the  largest estimates of query");
+    // The table's own ranks are by the size of the mean, as its cells are coloured.
+    const rank = find(".pw-ranking thead [title^='Place by size']", HTMLElement);
+    expect(rank.title).toBe(
+      "Place by size of the estimate, which is a mean over pairs",
+    );
+  });
+
   test("the count is asked for anew, and nonsense is ten", () => {
     open();
     click(".pw-verify > button");

@@ -74,6 +74,19 @@ test.each<[string, boolean]>([
   vi.restoreAllMocks();
 });
 
+test("only JupyterLab's own page is told by its variables", async () => {
+  const root = place();
+  const life = new AbortController();
+  document.documentElement.style.setProperty("--jp-layout-color0", "white");
+  body.classList.add("vscode-dark");
+  watchTheme(root, life.signal);
+  expect(root.hasAttribute("data-lab")).toBe(false);
+  body.setAttribute("data-jp-theme-light", "true");
+  await settle();
+  expect(root.hasAttribute("data-lab")).toBe(true);
+  life.abort();
+});
+
 test("a change of the host is followed until the abort, and other changes are not", async () => {
   const life = new AbortController();
   const { theme } = watchTheme(place(), life.signal);

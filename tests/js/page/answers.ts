@@ -119,8 +119,8 @@ export function attentionBuffers(heads: Head[], size: number): ArrayBufferView[]
   const early = Math.floor(size * 0.3);
   const late = Math.floor(size * 0.7);
   return [
-    Uint16Array.from(heads.flatMap((head) => triangle(head, size, late))),
-    Uint16Array.from(heads.flatMap((head) => triangle(head, size, early))),
+    triangles(heads, size, late),
+    triangles(heads, size, early),
     Float32Array.from(heads.flatMap((head) => norms(head, size, 1))),
     Float32Array.from(heads.flatMap((head) => norms(head, size, 2))),
   ];
@@ -185,21 +185,38 @@ function neuronsAnswer(request: Request, size: number, method: string) {
   return { payload: { method, names, total: 5 * size * 2048, layers: 5 }, values };
 }
 
+function triangles(heads: Head[], size: number, source: number): Uint16Array {
+  const area = (size * (size + 1)) / 2;
+  const all = new Uint16Array(heads.length * area);
+  for (const [index, head] of heads.entries()) {
+    fillTriangle(all.subarray(index * area, (index + 1) * area), head, size, source);
+  }
+  return all;
+}
+
 /** Causal rows that sum to one, with one source that stands out for late rows. */
-function triangle({ layer, head }: Head, size: number, source: number): number[] {
+function fillTriangle(
+  out: Uint16Array,
+  { layer, head }: Head,
+  size: number,
+  source: number,
+): void {
   const noise = seeded(layer * HEADS + head + source);
   const width = 2 + ((layer + head) % 5);
-  const entries: number[] = [];
-  for (let row = 0; row < size; row++) {
-    const weights = Array.from({ length: row + 1 }, (_, column) => {
+  const weights = new Float64Array(size);
+  for (let row = 0, at = 0; row < size; row++) {
+    let sum = 0;
+    for (let column = 0; column <= row; column++) {
       const loud = row > size * 0.6 && column === source ? 0.2 * row * noise() : 0;
       const near = row - column === width ? 0.1 * row : 0;
-      return noise() * 0.2 + loud + near + (column === 0 ? 1.5 : 0);
-    });
-    const sum = weights.reduce((total, weight) => total + weight, 0);
-    for (const weight of weights) entries.push(Math.round((weight / sum) * 65535));
+      const weight = noise() * 0.2 + loud + near + (column === 0 ? 1.5 : 0);
+      weights[column] = weight;
+      sum += weight;
+    }
+    for (let column = 0; column <= row; column++, at++) {
+      out[at] = Math.round(((weights[column] ?? 0) / sum) * 65535);
+    }
   }
-  return entries;
 }
 
 /** The first token's value says little, as in real models. */
