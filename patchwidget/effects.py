@@ -66,12 +66,17 @@ class Effect:
 
 
 class Effects(Mapping[Node, Effect]):
-    """The exact effects of chosen nodes, in the order in which they were asked for."""
+    """The exact effects of chosen nodes, in the order in which they were asked for.
+
+    Args:
+        effects: by node; nobody changes them any more.
+        labels: names of positions.
+    """
 
     def __init__(
         self, effects: Mapping[Node, Effect], labels: Mapping[str, int] | None = None
     ) -> None:
-        self._effects = dict(effects)
+        self._effects = effects
         self._labels = dict(labels or {})
 
     def __getitem__(self, node: Node | str) -> Effect:
@@ -82,6 +87,11 @@ class Effects(Mapping[Node, Effect]):
             except ValueError as error:
                 raise KeyError(str(error)) from None
         return self._effects[node]
+
+    def __contains__(self, node: object) -> bool:
+        if isinstance(node, str):
+            return super().__contains__(node)
+        return node in self._effects
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._effects)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
 
@@ -124,24 +124,6 @@ class Extent:
         axes = axes_of(kind, by)
         for cell in product(*(range(size) for size in self.shape(kind, by))):
             yield Node(kind_name(kind), **dict(zip(axes, cell, strict=True)))
-
-    def windows(
-        self, kind: str, by: str | None = None, width: int = 1
-    ) -> Iterator[tuple[Node, ...]]:
-        """For every cell of a grid, its node in `width` layers centred on its own.
-
-        A window of an even width has one layer more before than after, and all are cut
-        off at the first and the last layer (Meng et al. 2022, appendix).
-
-        Raises:
-            ValueError: if the width is not a whole number from 1.
-        """
-        if not isinstance(width, int) or width < 1:
-            raise ValueError(f"a window is a number of layers from 1, got {width!r}")
-        for node in self.nodes(kind, by):
-            start = max(0, node.layer - width // 2)
-            stop = min(self.n_layers, node.layer + (width + 1) // 2)
-            yield tuple(replace(node, layer=layer) for layer in range(start, stop))
 
     def check(self, node: Node) -> None:
         """Refuse a node that this model does not have.

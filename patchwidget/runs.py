@@ -32,6 +32,7 @@ from patchwidget.metrics import (
 from patchwidget.nodes import Extent, kind_name
 from patchwidget.padding import check_padding
 from patchwidget.pairs import Pairs, Prompts, TokenPairs
+from patchwidget.slices import Slices
 from patchwidget.sources import Source
 
 Engine = Decoder | HookedModel
@@ -273,6 +274,16 @@ class Runs:
         """What `compute` gives, computed the first time: passes that serve all kinds."""
         if key not in self._kept:
             self._kept[key] = compute()
+        kept: T = self._kept[key]
+        return kept
+
+    def once_in_slices(
+        self, key: Hashable, compute: Callable[[], Slices[T]]
+    ) -> Slices[T]:
+        """As `once`, slice by slice."""
+        if key not in self._kept:
+            found = yield from compute()
+            self._kept.setdefault(key, found)
         kept: T = self._kept[key]
         return kept
 

@@ -17,6 +17,7 @@ from patchwidget.exact import (
     Listener,
     Patch,
     PatchCost,
+    Patches,
     Progress,
     Runner,
     checked_budget,
@@ -33,6 +34,7 @@ from patchwidget.saving import Saving
 from patchwidget.sources import Source, make_source
 from patchwidget.verify import Verifying, loop_of
 from patchwidget.watch import Watch
+from patchwidget.windows import Windows
 
 
 class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving):
@@ -147,7 +149,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
     @property
     def verified(self) -> Effects:
         """Every exact effect of a single node that is known so far."""
-        return Effects(self._runner.known.nodes(), self.pairs.labels)
+        return Effects(self._runner.known.of().nodes(), self.pairs.labels)
 
     def exact(
         self,
@@ -262,7 +264,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
         """
         return self._runner.cost(self._patches(what, by, window))
 
-    def _patches(self, what: Nodes, by: str | None, window: int | None) -> list[Patch]:
+    def _patches(self, what: Nodes, by: str | None, window: int | None) -> Patches:
         if not is_kind_name(what):
             if by is not None or window is not None:
                 given = f"by={by!r}" if by is not None else f"window={window!r}"
@@ -273,7 +275,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
         kind = kind_name(str(what))
         with computing():
             self._runs.require(kind)
-        return list(self.extent.windows(kind, by, 1 if window is None else window))
+        return Windows(self.extent, kind, by, 1 if window is None else window)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Tell a function of every exact effect as it becomes known.

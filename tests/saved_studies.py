@@ -104,7 +104,9 @@ def scale_of(study, metric):
 
 def effects_of(study, metric):
     is_saved = isinstance(study, SavedStudy)
-    return (study._side.effects if is_saved else study._runner.known._effects)[metric]
+    if is_saved:
+        return study._side.effects[metric]
+    return study._runner.known.of(metric)
 
 
 def same_grids(found, expected):

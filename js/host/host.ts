@@ -6,15 +6,10 @@
  */
 
 /** Written by the kernel, only read here. */
-export type KernelTrait =
-  | "study"
-  | "grids"
-  | "mine"
-  | "verified"
-  | "report"
-  | "question"
-  | "circuit"
-  | "job";
+// biome-ignore format: a Python test reads this line and compares it with its twin
+export const KERNEL_TRAITS = ["study", "grids", "mine", "verified", "report", "question", "circuit", "job"] as const;
+
+export type KernelTrait = (typeof KERNEL_TRAITS)[number];
 
 /** Written here; a user's Python code may set them as well. */
 export type ViewTrait =

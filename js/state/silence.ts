@@ -5,19 +5,11 @@ import {
   signal as makeSignal,
   type ReadonlySignal,
 } from "@preact/signals-core";
-import type { Host, KernelTrait } from "../host/host";
+import { type Host, KERNEL_TRAITS } from "../host/host";
 import { onAbort } from "../host/life";
 
 /** The kernel tells of a job several times a second, unless a cell or a long step runs. */
 const SILENT_AFTER_S = 5;
-const OF_THE_KERNEL: readonly KernelTrait[] = [
-  "study",
-  "grids",
-  "verified",
-  "report",
-  "circuit",
-  "job",
-];
 
 /** Seconds, while they are worth telling, else 0; infinite once the kernel is gone. */
 export function createSilence(
@@ -36,7 +28,7 @@ export function createSilence(
     const seconds = Math.floor((Date.now() - heard) / 1000);
     silence.value = seconds < SILENT_AFTER_S ? 0 : seconds;
   };
-  for (const trait of OF_THE_KERNEL) host.onChange(trait, hear, signal);
+  for (const trait of KERNEL_TRAITS) host.onChange(trait, hear, signal);
   host.onMessage(hear, signal);
   host.onLost(() => {
     lost.value = true;

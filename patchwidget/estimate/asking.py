@@ -11,13 +11,14 @@ from patchwidget.estimate.atp_qk import atp_qk
 from patchwidget.estimate.atp_star import atp_star
 from patchwidget.estimate.graddrop import graddrop
 from patchwidget.estimate.hvp import Curvature, hvp
-from patchwidget.estimate.ig import ig
+from patchwidget.estimate.ig import ig, ig_slices
 from patchwidget.estimate.kept import Asked, Kept
 from patchwidget.estimate.offered import offered
 from patchwidget.estimate.relp import relp
 from patchwidget.grids import Grid
 from patchwidget.nodes import Node, cut_of, kind_name
 from patchwidget.runs import Runs, computing
+from patchwidget.slices import Slices, whole
 from patchwidget.watch import Watch
 
 METHODS: dict[str, Callable[..., Grid]] = {
@@ -28,6 +29,10 @@ METHODS: dict[str, Callable[..., Grid]] = {
     "ig": ig,
     "relp": relp,
 }
+
+
+# What takes long is made slice by slice.
+IN_SLICES: dict[str, Callable[..., Slices[Grid]]] = {"ig": ig_slices}
 
 
 class _Study(Protocol):
@@ -45,6 +50,16 @@ class _Study(Protocol):
     def estimate(
         self, kind: str, *, by: str | None = None, metric: str | None = None
     ) -> Grid: ...
+
+    def estimating(
+        self,
+        kind: str,
+        method: str,
+        *,
+        by: str | None,
+        metric: str | None,
+        **options: Any,
+    ) -> Slices[Grid]: ...
 
 
 class Estimating:
@@ -84,6 +99,22 @@ class Estimating:
             TypeError: if the method has no such option.
             RuntimeError: if the model changed since the study captured its runs.
         """
+        return whole(self.estimating(kind, method, by=by, metric=metric, **options))
+
+    def estimating(
+        self: _Study,
+        kind: str,
+        method: str = "atp",
+        *,
+        by: str | None = None,
+        metric: str | None = None,
+        **options: Any,
+    ) -> Slices[Grid]:
+        """`estimate` slice by slice, of which most methods have one.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: see `estimate`.
+        """
         if method not in METHODS:
             raise ValueError(
                 f"unknown method {method!r}: choose one of {', '.join(METHODS)}"
@@ -92,10 +123,12 @@ class Estimating:
         self._watch.check()
         runs = self._runs.reading(metric or self.metric)
         asked = Asked.of(method, kind, by, runs.metric.name, options)
-        with computing():
-            return self._kept.once(
-                asked, lambda: METHODS[method](runs, kind, by, **options)
-            )
+        found = self._kept.get(asked)
+        if found is None:
+            make = IN_SLICES.get(method, _in_one(METHODS[method]))
+            found = yield from _watched(make(runs, kind, by, **options), self._watch)
+            self._kept.keep(asked, found)
+        return found
 
     def hvp(
         self: _Study,
@@ -136,3 +169,26 @@ class Estimating:
             with computing():
                 found.update(hvp(runs, grid, members))
         return {node: found[node] for node in asked}
+
+
+def _in_one(make: Callable[..., Grid]) -> Callable[..., Slices[Grid]]:
+    """A method of one slice."""
+
+    def slices(*args: Any, **options: Any) -> Slices[Grid]:
+        yield from ()
+        return make(*args, **options)
+
+    return slices
+
+
+def _watched(slices: Slices[Grid], watch: Watch) -> Slices[Grid]:
+    """Slices in our own torch modes, between which the model must not change."""
+    while True:
+        with computing():
+            try:
+                next(slices)
+            except StopIteration as end:
+                grid: Grid = end.value
+                return grid
+        yield
+        watch.check()

@@ -26,6 +26,7 @@ from patchwidget.estimate.steps import node_step
 from patchwidget.grids import Cost, Grid
 from patchwidget.nodes import cut_of, kind_name
 from patchwidget.runs import Activations, Runs, computing, gradients_at
+from patchwidget.slices import Slices, whole
 
 Path = Literal["activation", "input"]
 _EMBEDDING = "resid_pre", 0
@@ -58,6 +59,18 @@ def ig(
             cannot be differentiated; if the decoder does not cover the model; for an
             ablation along the input.
     """
+    return whole(ig_slices(runs, kind, by, path=path, steps=steps))
+
+
+def ig_slices(
+    runs: Runs,
+    kind: str,
+    by: str | None = None,
+    *,
+    path: Path = "activation",
+    steps: int = 5,
+) -> Slices[Grid]:
+    """`ig`, of which a slice is one forward and one backward of some of the points."""
     kind, by = kind_name(kind), cut_of(kind, by)
     if path not in ("activation", "input"):
         raise ValueError(f"unknown path {path!r}: choose 'activation' or 'input'")
@@ -70,13 +83,13 @@ def ig(
                 "path='input' goes to another prompt, and an ablation has none: "
                 "choose path='activation'"
             )
-        gradients = runs.once(
+        gradients = yield from runs.once_in_slices(
             ("ig", path, steps),
             lambda: _mean_gradients(runs, decoder, _EMBEDDING, steps),
         )
         passes = float(steps)
     else:
-        gradients = runs.once(
+        gradients = yield from runs.once_in_slices(
             ("ig", kind, steps), lambda: _layer_by_layer(runs, decoder, kind, steps)
         )
         # The runs of layer l have n_layers - l of the layers.
@@ -104,13 +117,16 @@ def check_steps(steps: int) -> None:
         )
 
 
-def _layer_by_layer(runs: Runs, decoder: Decoder, kind: str, steps: int) -> Activations:
+def _layer_by_layer(
+    runs: Runs, decoder: Decoder, kind: str, steps: int
+) -> Slices[Activations]:
     """At one kind in every layer, each while that layer's own values are moved."""
-    places = [(kind, layer) for layer in range(runs.extent.n_layers)]
-    return {
-        place: _mean_gradients(runs, decoder, place, steps, only=True)[place]
-        for place in places
-    }
+    found: Activations = {}
+    for layer in range(runs.extent.n_layers):
+        found |= yield from _mean_gradients(
+            runs, decoder, (kind, layer), steps, only=True
+        )
+    return found
 
 
 def _mean_gradients(
@@ -120,7 +136,7 @@ def _mean_gradients(
     steps: int,
     *,
     only: bool = False,
-) -> Activations:
+) -> Slices[Activations]:
     """Gradients while the value at one place goes from base to source, their mean.
 
     Args:
@@ -140,6 +156,7 @@ def _mean_gradients(
                 gradient.reshape(points.shape[:2] + gradient.shape[1:]).sum(0) / steps
             )
             mean[where] = mean[where] + share if where in mean else share
+        yield
     return mean
 
 

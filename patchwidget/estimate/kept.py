@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,13 +62,9 @@ class Kept:
         self._grids: dict[Asked, Grid] = {}
         self.dropped: dict[Asked, None] = {}
 
-    def once(self, asked: Asked, make: Callable[[], Grid]) -> Grid:
-        """A grid that was made before, or is made now."""
-        found = self._grids.get(asked)
-        if found is None:
-            found = make()
-            self.keep(asked, found)
-        return found
+    def get(self, asked: Asked) -> Grid | None:
+        """A grid, if it was made before."""
+        return self._grids.get(asked)
 
     def keep(self, asked: Asked, grid: Grid) -> None:
         """Keep a grid, and give up the oldest where memory would not suffice."""

@@ -6,12 +6,13 @@ from patchwidget.exact.filled import filled
 from patchwidget.exact.known import Listener
 from patchwidget.exact.progress import Progress
 from patchwidget.exact.runner import Runner, readings
-from patchwidget.exact.swap import Patch, Reading, Swap, readings_of, together
+from patchwidget.exact.swap import Patch, Patches, Reading, Swap, readings_of, together
 
 __all__ = [
     "Listener",
     "Patch",
     "PatchCost",
+    "Patches",
     "Progress",
     "Reading",
     "Runner",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
@@ -35,33 +35,35 @@ class Batch:
             yield Batch(self.patches[start:stop], self.starts[start:stop])
 
 
-def batches(swap: Swap, patches: Sequence[tuple[Patch, int]]) -> Iterator[Batch]:
-    """Patches with the position of their first change, put together."""
-
-    def start(one: tuple[Patch, int]) -> tuple[int, str]:
-        node = min(one[0], key=lambda node: node.layer)
-        return node.layer, node.kind if len(one[0]) == 1 else ""
-
-    ordered = sorted(patches, key=lambda one: (start(one), one[1]))
-    for _, group in groupby(ordered, key=start):
-        yield from _cut(swap, list(group))
+Start = tuple[int, str, int]
+"""The layer that a patch begins in, its kind if it is of one node, its first position."""
 
 
-def _cut(swap: Swap, members: list[tuple[Patch, int]]) -> Iterator[Batch]:
+def start_of(patch: Patch, first: int) -> Start:
+    """Where the run of a patch starts, whose first change is at a position."""
+    node = min(patch, key=lambda node: node.layer)
+    return node.layer, node.kind if len(patch) == 1 else "", first
+
+
+def batches(swap: Swap, patches: Mapping[Start, Sequence[Patch]]) -> Iterator[Batch]:
+    """Patches, by where they start, put together."""
+    for _, starts in groupby(sorted(patches), key=lambda start: start[:2]):
+        yield from _cut(swap, [(patches[one], one[-1]) for one in starts])
+
+
+def _cut(swap: Swap, groups: list[tuple[Sequence[Patch], int]]) -> Iterator[Batch]:
     """As few batches as there must be, of about the same number of rows."""
-    rows = [len(swap.tokens) * (swap.n_pos - start) for _, start in members]
-    share = sum(rows) / ceil(sum(rows) / rows_at_once(swap))
+    rows = {first: len(swap.tokens) * (swap.n_pos - first) for _, first in groups}
+    total = sum(len(patches) * rows[first] for patches, first in groups)
+    share = total / ceil(total / rows_at_once(swap))
     at_most = most_patches(swap)
-    taken, batch = 0, list[tuple[Patch, int]]()
-    for member, count in zip(members, rows, strict=True):
-        is_full = taken + count / 2 > share or len(batch) == at_most
-        if batch and is_full:
-            yield _batch(batch)
-            taken, batch = 0, []
-        batch.append(member)
-        taken += count
-    yield _batch(batch)
-
-
-def _batch(members: list[tuple[Patch, int]]) -> Batch:
-    return Batch([patch for patch, _ in members], [start for _, start in members])
+    taken, batch = 0, Batch([], [])
+    for patch, first in ((one, first) for patches, first in groups for one in patches):
+        is_full = taken + rows[first] / 2 > share or len(batch.patches) == at_most
+        if batch.patches and is_full:
+            yield batch
+            taken, batch = 0, Batch([], [])
+        batch.patches.append(patch)
+        batch.starts.append(first)
+        taken += rows[first]
+    yield batch

@@ -70,17 +70,24 @@ class Pace:
         self._work += work
         self._seconds += seconds
 
-    def start(self, swap: Swap, patches: Sequence[Patch]) -> Clock:
+    def start(self, swap: Swap) -> Clock:
         """A clock for a computation that starts now."""
-        return Clock(self, dict(zip(patches, work_of(swap, patches), strict=True)))
+        return Clock(self, swap)
 
 
 class Clock:
     """How much of a computation is done."""
 
-    def __init__(self, pace: Pace, work: dict[Patch, int]) -> None:
-        self._pace, self._todo = pace, work
-        self._total, self._done, self._seconds = sum(work.values()), 0, 0.0
+    def __init__(self, pace: Pace, swap: Swap) -> None:
+        self._pace, self._swap = pace, swap
+        self._todo: dict[Patch, int] = {}
+        self._total, self._done, self._seconds = 0, 0, 0.0
+
+    def expect(self, patches: Sequence[Patch]) -> None:
+        """Take note of patches that are to be run."""
+        work = work_of(self._swap, patches)
+        self._todo.update(zip(patches, work, strict=True))
+        self._total += sum(work)
 
     @property
     def work(self) -> float:

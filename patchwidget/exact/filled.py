@@ -10,6 +10,7 @@ from patchwidget.effects import Effect
 from patchwidget.exact.swap import Patch
 from patchwidget.grids import Grid
 from patchwidget.nodes import Extent
+from patchwidget.windows import Windows
 
 
 def filled(grid: Grid, known: Mapping[Patch, Effect], extent: Extent) -> Grid:
@@ -19,7 +20,7 @@ def filled(grid: Grid, known: Mapping[Patch, Effect], extent: Extent) -> Grid:
         ValueError: if its window is not a number of layers.
     """
     raw = grid.raw.new_full(grid.raw.shape, float("nan"))
-    patches = extent.windows(grid.kind, grid.by, grid.window)
+    patches = Windows(extent, grid.kind, grid.by, grid.window)
     for node, patch in zip(extent.nodes(grid.kind, grid.by), patches, strict=True):
         if patch in known:
             cell: tuple[Any, ...] = (slice(None), *node.cell)

@@ -6,12 +6,13 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from patchwidget.exact.bar import exhaust
 from patchwidget.exact.budget import most_patches, rows_at_once
-from patchwidget.exact.cost import Pace, PatchCost
+from patchwidget.exact.cost import Clock, Pace, PatchCost
 from patchwidget.exact.filled import filled
 from patchwidget.exact.hook_loop import hook_loop
 from patchwidget.exact.known import Known
+from patchwidget.exact.portions import portions
 from patchwidget.exact.progress import Progress
-from patchwidget.exact.swap import Patch, Reading, Swap
+from patchwidget.exact.swap import Patch, Patches, Reading, Swap
 from patchwidget.exact.sweep import sweep
 from patchwidget.grids import Grid
 from patchwidget.hooks import HookedModel
@@ -65,11 +66,11 @@ class Runner:
         with computing():
             return [node for node in nodes if first((node,)) is not None]
 
-    def finish(self, patches: Sequence[Patch], label: str) -> None:
+    def finish(self, patches: Patches, label: str) -> None:
         """Run patches to the end, with a bar for those who wait long."""
         exhaust(self.steps(patches), label)
 
-    def cost(self, patches: Sequence[Patch]) -> PatchCost:
+    def cost(self, patches: Patches) -> PatchCost:
         """What running those of the patches would cost that are not known."""
         new = self._new(patches)
         self._require(new)
@@ -79,20 +80,17 @@ class Runner:
         """What other runs of these prompts would cost, from the work of each."""
         return self._pace.price(self._swap, work)
 
-    def _new(self, patches: Sequence[Patch]) -> list[Patch]:
+    def _new(self, patches: Patches) -> list[Patch]:
         return [one for one in dict.fromkeys(patches) if one not in self.known]
 
-    def steps(self, patches: Sequence[Patch]) -> Generator[Progress, None, None]:
+    def steps(self, patches: Patches) -> Generator[Progress, None, None]:
         """Run patches, a layer of a batch at a step."""
-        patches = list(dict.fromkeys(patches))
-        new = self._new(patches)
-        done = len(patches) - len(new)
+        clock = self._pace.start(self._swap)
         try:
-            yield Progress(done, len(patches))
-            self._require(new)
+            new, done = yield from self._planned(patches, clock)
+            total = done + len(new)
             self._watch.check()
             self._runs.drop_graphs()  # patched runs want the memory
-            clock = self._pace.start(self._swap, new)
             for found in clock.timed(readings(self._swap, new)):
                 # Between two steps the user's own cells may have changed the weights, and
                 # may change them back before this batch is finished.
@@ -101,9 +99,27 @@ class Runner:
                 effects = self.known.learn(found) if found else ()
                 done += len(effects)
                 clock.finish([effect.patch for effect in effects])
-                yield Progress(done, len(patches), effects, clock.work)
+                yield Progress(done, total, effects, clock.work)
         finally:
             self.known.learn(())
+
+    def _planned(
+        self, patches: Patches, clock: Clock
+    ) -> Generator[Progress, None, tuple[list[Patch], int]]:
+        """The patches that are not known, each once, and how many are."""
+        seen, new, left = set[Patch](), list[Patch](), len(patches)
+        for some in portions(patches):
+            fresh = [one for one in dict.fromkeys(some) if one not in seen]
+            seen.update(fresh)
+            wanted = self._new(fresh)
+            self._require(wanted)
+            clock.expect(wanted)
+            new += wanted
+            left -= len(some)
+            yield Progress(len(seen) - len(new), len(seen) + left)
+        if not seen:
+            yield Progress(0, 0)
+        return new, len(seen) - len(new)
 
     def _require(self, patches: Iterable[Patch]) -> None:
         with computing():

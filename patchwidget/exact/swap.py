@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,12 @@ from patchwidget.logits import Readout
 from patchwidget.metrics import Metric, MetricFailedError, check_finite
 from patchwidget.nodes import STREAM_KINDS, VECTOR_KINDS, Node
 from patchwidget.runs import Capture, Engine, Runs, computing
+from patchwidget.windows import Windows
 
 Values = Mapping[tuple[str, int], Tensor]
 Patch = tuple[Node, ...]
+Patches = Collection[Patch] | Windows
+"""What a sweep is asked for: of a whole kind, nodes that are made as it comes by them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,23 +8,23 @@ a patch of several runs its layers with the nodes replaced as the run comes by t
 from __future__ import annotations
 
 import warnings
-from collections import deque
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
+from itertools import chain
 from typing import cast
 
 from torch import Tensor
 
 from patchwidget.changes import Change, change
 from patchwidget.decoder import Decoder, Packed, Past, StreamReadout
-from patchwidget.exact.batches import Batch, batches
+from patchwidget.exact.batches import Batch, Start, batches, start_of
+from patchwidget.exact.portions import portions
 from patchwidget.exact.replace import replacement
 from patchwidget.exact.swap import Patch, Reading, Swap, readings_of
 from patchwidget.logits import NotComputedError
 from patchwidget.runs import computing
 
 Found = tuple[Reading, ...]
-# So that thousands of patches without an effect are no step of half a second.
-_SORTED_AT_ONCE = 1000
 
 
 def sweep(swap: Swap, patches: Sequence[Patch]) -> Iterator[Found]:
@@ -35,20 +35,19 @@ def sweep(swap: Swap, patches: Sequence[Patch]) -> Iterator[Found]:
             too small for one patch.
         RuntimeError: if a metric raises.
     """
-    moving: list[tuple[Patch, int]] = []
-    for start in range(0, len(patches), _SORTED_AT_ONCE):
-        some = patches[start : start + _SORTED_AT_ONCE]
+    moving: dict[Start, list[Patch]] = defaultdict(list)
+    for some in portions(patches):
         with computing():
             firsts = [swap.reaching(patch) for patch in some]
-        placed = list(zip(some, firsts, strict=True))
-        moving += [(patch, first) for patch, first in placed if first is not None]
-        if None in firsts:
-            yield tuple(swap.untouched(patch) for patch, f in placed if f is None)
-    waiting, at_most = deque(batches(swap, moving)), len(moving)
-    while waiting:
-        batch = waiting.popleft()
+        for patch, first in zip(some, firsts, strict=True):
+            if first is not None:
+                moving[start_of(patch, first)].append(patch)
+        idle = zip(some, firsts, strict=True)
+        yield tuple(swap.untouched(patch) for patch, first in idle if first is None)
+    waiting, at_most = batches(swap, moving), len(patches)
+    while (batch := next(waiting, None)) is not None:
         if len(batch.patches) > at_most:
-            waiting.extendleft(reversed(list(batch.pieces(at_most))))
+            waiting = chain(batch.pieces(at_most), waiting)
             continue
         try:
             yield from _run(swap, batch)
@@ -57,7 +56,7 @@ def sweep(swap: Swap, patches: Sequence[Patch]) -> Iterator[Found]:
                 raise
             at_most = len(batch.patches) // 2
             _say_less(len(batch.patches))
-            waiting.appendleft(batch)
+            waiting = chain([batch], waiting)
 
 
 def _say_less(n_patches: int) -> None:

@@ -141,7 +141,8 @@ def _fill(found: Tensor, swap: Swap, nodes: Sequence[Node]) -> Iterator[Progress
     for column, node in enumerate(nodes):
         columns[node].append(column)
     patches = [(node,) for node in columns]
-    clock, done = Pace().start(swap, patches), 0
+    clock, done = Pace().start(swap), 0
+    clock.expect(patches)
     for finished in readings(swap, patches):
         for reading in finished:
             for row, name in enumerate(swap.metrics):

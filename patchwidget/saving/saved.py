@@ -30,6 +30,8 @@ from patchwidget.runs import Direction
 from patchwidget.saving.contents import Contents, SavedSource
 from patchwidget.saving.errors import NeedsModelError
 from patchwidget.saving.files import write_contents
+from patchwidget.slices import Slices
+from patchwidget.windows import Windows
 
 
 class SavedStudy:
@@ -161,6 +163,19 @@ class SavedStudy:
         asked = Asked.of(method, kind, by, metric, options)
         return self._side.grids.get(asked) or _refuse(str(asked))
 
+    def estimating(
+        self,
+        kind: str,
+        method: str = "atp",
+        *,
+        by: str | None = None,
+        metric: str | None = None,
+        **options: Any,
+    ) -> Slices[Grid]:
+        """`estimate`, which has nothing to wait for."""
+        yield from ()
+        return self.estimate(kind, method, by=by, metric=metric, **options)
+
     def methods(self, kind: str, *, by: str | None = None) -> tuple[str, ...]:
         """Names of the methods of which estimates of a kind, so cut, were saved."""
         kind, by = kind_name(kind), cut_of(kind, by)
@@ -186,9 +201,8 @@ class SavedStudy:
         """
         effects, is_kind = self._effects(metric), is_kind_name(what)
         if is_kind:
-            patches = list(
-                self.extent.windows(str(what), by, 1 if window is None else window)
-            )
+            width = 1 if window is None else window
+            patches = list(Windows(self.extent, str(what), by, width))
         elif by is not None or window is not None:
             raise ValueError(
                 "by and window cut a kind; nodes say themselves what they are"

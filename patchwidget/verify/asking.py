@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from patchwidget.exact import Patch, PatchCost, Progress, Runner
+from patchwidget.exact import PatchCost, Patches, Progress, Runner
 from patchwidget.exact.bar import exhaust
 from patchwidget.grids import Grid
 from patchwidget.nodes import Node
 from patchwidget.rank import RANKINGS, Ranking, mean_effect, patched_by, ranking_of
 from patchwidget.runs import Runs
+from patchwidget.slices import Slices
 from patchwidget.verify.agreement import Check
 from patchwidget.verify.diagnosis import Diagnosis, diagnosing
 from patchwidget.verify.loop import Loop
@@ -33,6 +34,8 @@ class _Study(Protocol):
         self, kind: str, method: str = "atp", *, by: str | None = None
     ) -> Grid: ...
 
+    def estimating(self, kind: str, method: str, *, by: str | None) -> Slices[Grid]: ...
+
     def diagnosing(
         self, node: Node | str, method: str = "atp"
     ) -> Iterator[Diagnosis]: ...
@@ -47,9 +50,7 @@ class _Study(Protocol):
         **plan: Any,
     ) -> Iterator[Progress]: ...
 
-    def _patches(
-        self, what: str, by: str | None, window: int | None
-    ) -> list[Patch]: ...
+    def _patches(self, what: str, by: str | None, window: int | None) -> Patches: ...
 
 
 class Verifying:
@@ -222,7 +223,9 @@ def stepwise(
     kinds = _kinds(kind)
     for one in kinds:
         yield Progress(0, 0)
-        study.estimate(one, method, by=by)  # kept by the study, which asks again
+        # Kept by the study, which asks again.
+        for _ in study.estimating(one, method, by=by):
+            yield Progress(0, 0)
     yield Progress(0, 0)
     yield from study.steps(what, kinds, method, by=by, **plan)
 

@@ -137,9 +137,8 @@ class Loop:
         """Every candidate that is known, by whatever made it known."""
         known = self._runner.known.of()
         for one in self._ranked:
-            effect = known.get((one.node,))
-            if effect is not None and one.node not in self._checks:
-                exact = mean_effect(effect)
+            if one.node not in self._checks and (one.node,) in known:
+                exact = mean_effect(known[one.node,])
                 check = Check(one.node, one.estimate, one.size, exact, one.signed)
                 self._checks[one.node] = check
         return tuple(

@@ -55,9 +55,7 @@ class Board:
         known = side.study.verified
         self._shown, self._news = {}, {}
         drawn = [
-            effect
-            for node, effect in known.items()
-            if node in picked or self._is_drawn(node)
+            known[node] for node in known if node in picked or self._is_drawn(node)
         ]
         self._shown = self._records(drawn)
         self._tell(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from patchwidget.grids import Cost, Grid
 from patchwidget.nodes import Node
+from patchwidget.slices import Slices, whole
 from patchwidget.spread import spread
 from patchwidget.study import PatchStudy
 
@@ -120,10 +121,14 @@ class Estimates:
         Raises:
             ValueError, RuntimeError: see `PatchStudy.estimate`.
         """
+        return whole(self.making(kind, method, by))
+
+    def making(self, kind: str, method: str, by: str | None = None) -> Slices[Estimate]:
+        """`get` slice by slice."""
         method = self.method_for(kind, method, by)
         if (method, kind, by) not in self._found:
-            grid = self._study.estimate(kind, method, by=by)
-            self._found[method, kind, by] = Estimate.of(grid)
+            grid = yield from self._study.estimating(kind, method, by=by)
+            self._found.setdefault((method, kind, by), Estimate.of(grid))
         return self._found[method, kind, by]
 
     def of(self, node: Node, method: str) -> tuple[Estimate, float]:

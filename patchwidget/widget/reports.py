@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from patchwidget.effects import Effect
+from patchwidget.effects import Effects
 from patchwidget.nodes import Node
 from patchwidget.rank import mean_effect
 from patchwidget.study import PatchStudy
@@ -43,22 +42,15 @@ class Reports:
 
     def of(self, method: str) -> dict[str, Any]:
         """The whole report by kind."""
-        known: dict[str, dict[Node, Effect]] = {k: {} for k in self._estimates.kinds}
-        for node, effect in self._study.verified.items():
-            if node.by is None and node.kind in known:
-                known[node.kind][node] = effect
-        return {kind: self._of(kind, method, known[kind]) for kind in known}
+        known = self._study.verified
+        return {kind: self._of(kind, method, known) for kind in self._estimates.kinds}
 
-    def _of(
-        self, kind: str, method: str, known: Mapping[Node, Effect]
-    ) -> dict[str, Any]:
+    def _of(self, kind: str, method: str, known: Effects) -> dict[str, Any]:
         found = self._estimates.get(kind, method)
         if kind not in self._moving:
             self._moving[kind] = self._study.moving(kind)
         moving = self._moving[kind]
-        checks = [
-            self._check(node, known[node], method) for node in moving if node in known
-        ]
+        checks = [self._check(node, known, method) for node in moving if node in known]
         told = [check for check in checks if isfinite(check.estimate)]
         # In rank order, as in a verification: recall breaks ties by it.
         told.sort(key=lambda check: -check.size)
@@ -75,7 +67,7 @@ class Reports:
             **self._bound(kind),
         }
 
-    def _check(self, node: Node, effect: Effect, method: str) -> Check:
+    def _check(self, node: Node, known: Effects, method: str) -> Check:
         if (method, node) not in self._checks:
             found, estimate = self._estimates.of(node, method)
             cell: tuple[Any, ...] = node.cell
@@ -83,7 +75,7 @@ class Reports:
                 node,
                 estimate,
                 float(found.size[cell]),
-                mean_effect(effect),
+                mean_effect(known[node]),
                 found.signed,
             )
         return self._checks[method, node]

@@ -54,10 +54,12 @@ class Side:
         return [self.shown_kind(kind)] if kind else self.estimates.kinds
 
     def estimating(self, cuts: Sequence[Cut], method: str) -> Iterator[Progress]:
-        """Make estimates of some kinds, one a step."""
+        """Make estimates of some kinds, a slice of one a step."""
         for done, (kind, by) in enumerate(cuts):
-            yield Progress(done, len(cuts), work=done / len(cuts))
-            self.estimates.get(kind, method, by)
+            so_far = Progress(done, len(cuts), work=done / len(cuts))
+            yield so_far
+            for _ in self.estimates.making(kind, method, by):
+                yield so_far
         yield Progress(len(cuts), len(cuts), work=1.0)
 
     def largest(self, kind: str, method: str, top: int) -> list[Node]:

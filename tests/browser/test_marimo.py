@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 from lab import VIEWPORT
-from live import CANCEL, CANCEL_MS, MANY_PAIRS, WAIT_MS, Live
+from live import CANCEL, MANY_PAIRS, WAIT_MS, Live
 from marimo_server import OVERLAY, running_marimo
 from playwright.sync_api import Error
 
@@ -16,6 +16,8 @@ from patchwidget import PatchStudy, demo
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 OPEN_SECONDS = 120
+# One click, on a machine that may be busy.
+CANCEL_MS = 2000
 
 
 @pytest.fixture(scope="module", params=["edit", "run"])

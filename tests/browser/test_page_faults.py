@@ -113,6 +113,87 @@ def test_a_page_that_is_loaded_again_shows_the_job_and_can_stop_it(live, lab_ser
     check_it_works(live)
 
 
+# The memory of a graphics card, of which there is enough for `most` patches at once.
+SCARCE = """
+import random
+import torch
+from patchwidget.exact import sweep
+from patchwidget.hooks import user_hooks
+
+read, most = sweep._read, None
+
+def scarce(swap, batch, position):
+    if most is not None and len(batch.patches) > most:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    return read(swap, batch, position)
+
+sweep._read = scarce
+"""
+LARGEST_ERROR = """
+def largest_error():
+    names = random.Random(0).sample(list(map(str, study.verified)), 20)
+    found, known = PatchStudy(study.model, study.pairs).exact(names), study.verified
+    return max(float((found[n].raw - known[n].raw).abs().max()) for n in names)
+"""
+
+
+def test_memory_that_runs_out_in_the_middle_of_a_job(live):
+    live.notebook.run(SCARCE + LARGEST_ERROR)
+    live.start_job()
+    live.notebook.run("most = 8")
+    before = live.ask("len(study.verified)")
+    live.notebook.run("import asyncio; await asyncio.sleep(2)")
+    assert live.ask("[widget.job['state'], len(study.verified) > " + f"{before}]") == [
+        "running",
+        True,
+    ], "it goes on with less at once"
+    live.notebook.run("most = 0")
+    said = live.root.locator(".pw-job[data-state=failed] [role=alert]")
+    said.wait_for(timeout=WAIT_MS)
+    assert "failed: OutOfMemoryError" in said.inner_text()
+    assert "Tried to allocate 2 GiB" in said.inner_text()
+    assert live.root.locator("progress, .pw-cancel").count() == 0, "nothing spins"
+    assert before < live.ask("len(study.verified)") < 9000, "what was found is kept"
+    assert live.ask("user_hooks(study.model)") == {}
+    live.notebook.run("most = None")
+    assert live.ask("largest_error()") < 1e-4
+    check_it_works(live)
+
+
+FULL = """
+import errno, os, pathlib
+
+def full(_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+fsync, folder = os.fsync, pathlib.Path("kept")
+folder.mkdir()
+study.save(folder / "study"), widget.to_html(folder / "page.html")
+contents = lambda: {one.name: one.read_bytes() for one in folder.iterdir()}
+before, known = contents(), set(study.verified)
+"""
+SAVES = ("study.save(folder / 'study')", "widget.to_html(folder / 'page.html')")
+
+
+def test_a_disk_that_is_full_leaves_the_old_files_whole_and_the_job_running(live):
+    live.notebook.run(FULL)
+    live.start_job()
+    for save in SAVES:
+        live.notebook.run("os.fsync = full")
+        with pytest.raises(CellError, match="No space left on device"):
+            live.notebook.run(save)
+        live.notebook.run("os.fsync = fsync")
+        assert live.ask("contents() == before"), "and nothing unfinished beside them"
+    assert live.ask("widget.job['state']") == "running"
+    loaded = "PatchStudy.load(folder / 'study')"
+    assert live.ask(f"set({loaded}.verified) == known")
+    live.root.locator(".pw-cancel").click()
+    live.wait_for_its_end()
+    live.notebook.run(SAVES[0])
+    assert live.ask(f"set({loaded}.verified) == set(study.verified) > known")
+    check_it_works(live)
+
+
 def test_a_kernel_that_is_killed_takes_its_job_along(live):
     live.start_job()
     live.notebook.append("__import__('os')._exit(1)")

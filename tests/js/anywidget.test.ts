@@ -1,4 +1,3 @@
-// @vitest-environment node
 import type { AnyModel } from "@anywidget/types";
 import { describe, expect, test, vi } from "vitest";
 import { anywidgetHost } from "../../js/host/anywidget";
@@ -89,6 +88,27 @@ test("a kernel that is restarted is told by ipywidgets, until the life is over",
   expect(lost).toHaveBeenCalledOnce();
   life.abort();
   expect(count()).toBe(0);
+});
+
+test("a view without a kernel behind it is told by its mark, now or later", async () => {
+  const { model } = fakeModel("backbone");
+  const host = anywidgetHost(model);
+  const life = new AbortController();
+  const lost = vi.fn();
+  host.onLost(lost, life.signal);
+  const [saved, live] = [document.createElement("div"), document.createElement("div")];
+  live.className = "lm-Widget";
+  host.watch(live, life.signal);
+  expect(lost).not.toHaveBeenCalled();
+  saved.className = "lm-Widget jupyter-widgets-disconnected";
+  host.watch(saved, life.signal);
+  expect(lost).toHaveBeenCalledTimes(1);
+  live.classList.add("jupyter-widgets-disconnected");
+  await vi.waitFor(() => expect(lost).toHaveBeenCalledTimes(2));
+  life.abort();
+  live.classList.add("more");
+  await Promise.resolve();
+  expect(lost).toHaveBeenCalledTimes(2);
 });
 
 test("messages come with their buffers, or with none", () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type FixtureHost, fixtureHost } from "../../js/host/fixture";
+import { KERNEL_TRAITS } from "../../js/host/host";
 import { createStore, type Store } from "../../js/state/store";
 import { mountWidget } from "../../js/views/widget";
 import { NO_JOB, TRAITS } from "./page/data";
@@ -48,6 +49,17 @@ test("a job of which nothing is heard says so, until something is", () => {
   host.receive("verified", {});
   expect(bar()?.textContent).not.toContain("No news");
 });
+
+test.each(KERNEL_TRAITS.filter((trait) => trait !== "job"))(
+  "%s is news of a job",
+  (trait) => {
+    host.receive("job", RUNNING);
+    vi.advanceTimersByTime(9_000);
+    expect(store.silence.value).toBeGreaterThan(5);
+    host.receive(trait, host.get(trait));
+    expect(store.silence.value).toBe(0);
+  },
+);
 
 test("a job that ends is not waited for", () => {
   host.receive("job", RUNNING);

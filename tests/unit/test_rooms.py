@@ -10,7 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "patchwidget"
 # From the words down to what people touch.
 ROOMS = (
+    "slices",
     "nodes",
+    "windows",
     "padding",
     "pairs",
     "sources",

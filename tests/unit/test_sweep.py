@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import time
@@ -16,9 +17,9 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy_models import STYLES, VOCABULARY, random_model, random_tokens
 
-from patchwidget import Head, Node, PatchStudy
+from patchwidget import Head, Node, PatchStudy, PatchWidget
 from patchwidget.decoder import Decoder, StreamReadout
-from patchwidget.exact import Progress, bar, batches, budget, memory
+from patchwidget.exact import Progress, bar, batches, budget, memory, portions
 from patchwidget.exact.swap import Swap
 
 
@@ -366,13 +367,14 @@ def test_a_cards_unused_cache_is_free(monkeypatch):
 def test_batches_have_about_as_many_rows(model, monkeypatch):
     study = PatchStudy(model, *random_tokens(2, 10, differ=(1,)))
     swap = swap_of(study)
-    patches = [((Node("resid_pre", 1, pos=p),), p) for p in range(1, 10)]
+    patches = {p: (Node("resid_pre", 1, pos=p),) for p in range(1, 10)}
+    starts = {batches.start_of(one, p): [one] for p, one in patches.items()}
     rows = {p: 2 * (10 - p) for p in range(1, 10)}  # 90 in all
     for at_once, expected in ((1000, [90]), (50, [48, 42]), (1, list(rows.values()))):
         monkeypatch.setattr(budget, "_ROWS", {"cpu": at_once})
-        found = list(batches.batches(swap, patches))
+        found = list(batches.batches(swap, starts))
         assert [sum(rows[p] for p in b.starts) for b in found] == expected
-        assert [one for b in found for one in b.patches] == [one for one, _ in patches]
+        assert [one for b in found for one in b.patches] == list(patches.values())
 
 
 # ---- what it costs and says -----------------------------------------------------------
@@ -463,6 +465,72 @@ def test_progress_tells_the_share_of_the_work(model, tokens):
     assert middle.work > middle.done / middle.total
     again = list(study.steps("exact", "z"))
     assert [step.done for step in again] == [again[0].total]
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """How many nodes were made so far."""
+    count, check = [0], Node.__post_init__
+
+    def counted(node):
+        count[0] += 1
+        check(node)
+
+    monkeypatch.setattr(Node, "__post_init__", counted)
+    return count
+
+
+def most_made_in_a_step(steps, made):
+    before, most = made[0], 0
+    for _ in steps:
+        before, most = made[0], max(most, made[0] - before)
+    return most
+
+
+def test_patches_are_made_and_set_up_a_portion_at_a_step(
+    model, tokens, made, monkeypatch
+):
+    whole = PatchStudy(model, *tokens).exact("pattern", by="dest_src")
+    monkeypatch.setattr(portions, "_AT_ONCE", 10)
+    study = PatchStudy(model, *tokens)
+    made[0] = 0
+    steps = study.steps("exact", "pattern", by="dest_src")
+    assert not made[0]
+    assert next(steps).total == whole.values.numel() > 400
+    assert most_made_in_a_step(steps, made) == 10
+    assert_close(study.known("pattern", "dest_src").raw, whole.raw, rtol=0, atol=1e-6)
+
+
+def test_a_job_of_all_neurons_is_started_by_making_few_of_them(
+    model, tokens, made, monkeypatch
+):
+    monkeypatch.setattr(portions, "_AT_ONCE", 10)
+    widget = PatchWidget(PatchStudy(model, *tokens))
+    made[0], asked = 0, []
+    monkeypatch.setattr(widget._jobs, "start", lambda *args: asked.append(args))
+    widget.start("exact", "neuron")
+    assert len(asked) == 1
+    assert made[0] == 10
+
+
+def test_nodes_that_are_asked_for_twice_count_once(model, tokens, monkeypatch):
+    monkeypatch.setattr(portions, "_AT_ONCE", 3)
+    study, z = PatchStudy(model, *tokens), [Head(0, h) for h in (0, 1, 0, 2, 1)]
+    study.exact(z[:1])
+    steps = list(study.steps("exact", [*z, Head(1, 0)]))
+    assert [(step.done, step.total) for step in steps[:2]] == [(1, 5), (1, 4)]
+    assert (steps[-1].done, steps[-1].total) == (4, 4)
+    assert len(study.verified) == 4
+
+
+def test_what_is_known_is_no_object_for_each_patch(model, tokens):
+    """Python's collector goes through every object while a cell waits."""
+    gc.collect()
+    study, before = PatchStudy(model, *tokens), len(gc.get_objects())
+    patches = len(list(study.exact("pattern", by="dest_src").nodes()))
+    gc.collect()
+    # A node and the tuple it is patched in; blocks and what the study makes once.
+    assert len(gc.get_objects()) - before < 2 * patches + 500
 
 
 def slow_steps():

@@ -446,6 +446,12 @@ def test_both_sides_know_the_same_messages():
     assert set(messages.REQUESTS) < set(ours.values())
 
 
+def test_both_sides_know_the_same_traits_of_the_kernel():
+    source = (ROOT / "js/host/host.ts").read_text("utf-8")
+    (names,) = re.findall(r"KERNEL_TRAITS = \[(.*?)\] as const", source)
+    assert tuple(re.findall(r'"(\w+)"', names)) == KERNEL_OWNED
+
+
 def test_a_failed_pick_can_be_run_again(model, tokens):
     calls = []
 

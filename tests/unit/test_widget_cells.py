@@ -10,7 +10,10 @@ import torch
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy, PatchWidget
+from patchwidget.decoder import Decoder
 from patchwidget.hooks import HookedModel
+from patchwidget.verify import stepwise
+from patchwidget.widget.side import Side
 
 pytestmark = pytest.mark.usefixtures("recorded")
 
@@ -220,28 +223,67 @@ def test_a_cells_modes_do_not_reach_the_job(engine):
 
 
 def test_a_verification_makes_its_estimates_step_by_step():
-    made = []
-
     async def notebook():
         study = study_of("decoder")
         widget = PatchWidget(study)
-        estimate = study.estimate
-        study.estimate = lambda *a, **k: made.append(a[0]) or estimate(*a, **k)
-        widget.start("verify", ["z", "q", "v"], "atp", top=2)
+        before = len(list(study._kept.items()))
+        widget.start("verify", ["z", "q", "v"], "atp_qk", top=2)
         seen = []
         while widget.job["state"] in ("idle", "running"):
-            seen.append(len(made))
+            seen.append(len(list(study._kept.items())) - before)
             await asyncio.sleep(0)
         assert {0, 1, 2, 3} <= set(seen), "others had turns in between"
         assert widget.job["state"] == "done"
         assert widget.job["total"] > 0
-        study.estimate = estimate
         whole = study_of("decoder")
-        whole.verify(["z", "q", "v"], "atp", top=2)
+        whole.verify(["z", "q", "v"], "atp_qk", top=2)
         assert set(map(str, study.verified)) == set(map(str, whole.verified))
         widget.close()
 
     asyncio.run(notebook())
+
+
+def turns_of(estimating, runs):
+    """How often others have a turn, and most forward passes that run before one."""
+    turns, most, before = 0, 0, runs[0]
+    for _ in estimating:
+        turns, most, before = turns + 1, max(most, runs[0] - before), runs[0]
+    return turns, max(most, runs[0] - before)
+
+
+def test_integrated_gradients_are_made_a_run_at_a_step(monkeypatch):
+    """On screen, and where a verification begins with them."""
+    monkeypatch.setattr("patchwidget.estimate.copies.ROWS", 1)  # one point a run
+    resume, runs = Decoder.resume, [0]
+
+    def counted(*args, **kwargs):
+        runs[0] += 1
+        return resume(*args, **kwargs)
+
+    monkeypatch.setattr(Decoder, "resume", counted)
+    whole, study, shown = (study_of("decoder") for _ in range(3))
+    runs[0] = 0
+    wanted = whole.estimate("z", "ig")
+    everything, runs[0] = runs[0], 0
+    assert everything == 5 * 2, "five points in each of two layers"
+    steps = stepwise(study, "verify", "z", "ig", patches=1, bound_runs=0)
+    turns, most = turns_of(steps, runs)
+    assert turns > everything
+    assert most == 1
+    assert torch.equal(study.estimate("z", "ig").raw, wanted.raw)
+    side, runs[0] = Side(shown), 0
+    turns, most = turns_of(side.estimating([("z", None)], "ig"), runs)
+    assert (turns, most, runs[0]) == (everything + 2, 1, everything)
+
+
+def test_a_model_that_changes_within_an_estimate_is_noticed():
+    study = study_of("decoder")
+    slices = study.estimating("z", "ig")
+    next(slices)
+    weights_change_unseen(study.model)
+    with pytest.raises(RuntimeError, match="changed since this study ran it"):
+        next(slices)
+    assert not list(study._kept.items())
 
 
 def test_a_cell_waits_for_one_step_at_the_most():

@@ -12,7 +12,7 @@ import pytest
 from page import hears, page_sets, receive
 
 from patchwidget import PatchStudy, PatchWidget
-from patchwidget.exact import batches
+from patchwidget.exact import sweep
 from patchwidget.widget import page as page_room
 
 pytestmark = pytest.mark.usefixtures("recorded")
@@ -461,13 +461,13 @@ def test_a_closed_widget_starts_nothing(labelled):
 def counted_batches(monkeypatch):
     """How many patches every batch that is begun has."""
     sizes = []
-    batch = batches._batch
+    run = sweep._run
 
-    def counted(members):
-        sizes.append(len(members))
-        return batch(members)
+    def counted(swap, batch):
+        sizes.append(len(batch.patches))
+        return run(swap, batch)
 
-    monkeypatch.setattr(batches, "_batch", counted)
+    monkeypatch.setattr(sweep, "_run", counted)
     return sizes
 
 
