@@ -7,7 +7,7 @@
 
 /** Written by the kernel, only read here. */
 // biome-ignore format: a Python test reads this line and compares it with its twin
-export const KERNEL_TRAITS = ["study", "grids", "mine", "verified", "report", "question", "circuit", "job"] as const;
+export const KERNEL_TRAITS = ["study", "grids", "mine", "verified", "report", "circuit", "question", "job"] as const;
 
 export type KernelTrait = (typeof KERNEL_TRAITS)[number];
 
