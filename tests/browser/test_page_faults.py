@@ -129,10 +129,11 @@ def scarce(swap, batch, position):
 
 sweep._read = scarce
 """
-LARGEST_ERROR = """
+LARGEST_ERROR = f"""
 def largest_error():
     names = random.Random(0).sample(list(map(str, study.verified)), 20)
-    found, known = PatchStudy(study.model, study.pairs).exact(names), study.verified
+    pairs = demo.ioi_pairs({MANY_PAIRS}, order="ABBA")
+    found, known = PatchStudy(study.model, pairs).exact(names), study.verified
     return max(float((found[n].raw - known[n].raw).abs().max()) for n in names)
 """
 
