@@ -94,6 +94,25 @@ def through_softmax(runs, node, gradient):
     return ((after - blocks.attend(attn, q, k)) * gradient.double()).sum((1, 2, 3))
 
 
+def naive_key_fix(runs, layer):
+    """The closed form by log p - log1p(-p), 0 where p is 1: `[B, pos, key head]`.
+
+    In the precision of the runs, as one would write it down: what the fix must not be.
+    """
+    attn = runs.engine.weights.layers[layer].attn
+    q, k = (runs.base.values[site, layer] for site in ("q", "k"))
+    before = blocks.score(attn, q, k)
+    after = blocks.score(attn, q, runs.source.values["k", layer])
+    p, g = before.softmax(-1), runs.gradients["pattern", layer]
+    rise = (after - before).masked_fill(before.isinf(), 0.0)
+    odds = p.log() - torch.log1p(-p)
+    change = (odds + rise).sigmoid() - p
+    rest = ((p * g).sum(-1, keepdim=True) - p * g) / (1 - p)
+    effect = (change * (g - rest)).masked_fill((p == 1) | before.isinf(), 0.0)
+    effect = effect.sum(-2).reshape(len(p), -1, attn.group, p.shape[-1]).sum(2)
+    return effect.transpose(1, 2)
+
+
 def gradients_with_cut(runs, layer, sites):
     """Gradients of a run in which what the sites of a layer write is detached."""
     probes = {}

@@ -14,6 +14,7 @@ from estimate_oracles import (
     gradients_with_cut,
     in_double,
     linear_at_the_end,
+    naive_key_fix,
     separate_cuts,
     sharpened,
     through_softmax,
@@ -72,7 +73,7 @@ def allowed(runs, by_position, together, by):
     return largest[:, :, None] if by == "pos" else largest
 
 
-@pytest.mark.parametrize("sharp", [1.0, 10.0, 30.0])
+@pytest.mark.parametrize("sharp", [1.0, 10.0, 60.0])
 @pytest.mark.parametrize("kind", ["q", "k"])
 def test_fixes_equal_brute_force(runs, kind, sharp):
     runs = runs if sharp == 1.0 else sharpened(runs, sharp)
@@ -84,6 +85,25 @@ def test_fixes_equal_brute_force(runs, kind, sharp):
         assert grid.raw.dtype == torch.float32
         error = (grid.raw - expected).abs()
         assert bool((error <= allowed(runs, by_position, together, by)).all()), by
+    if sharp == 60.0 and not softly_capped(runs):
+        assert weights_of_1(runs) >= 8, "beside other keys"
+        if kind == "k":
+            naive = torch.stack([naive_key_fix(runs, layer) for layer in (0, 1)], 1)
+            missed = (naive - by_position).abs()
+            assert bool((missed > 0.5 * by_position.abs().amax(2, keepdim=True)).any())
+
+
+def softly_capped(runs):
+    """Whether a cap keeps scores so low that no weight of several rounds to 1."""
+    caps = {layer.attn.soft_cap for layer in runs.engine.weights.layers}
+    # Two scores are then no further apart than 10: a weight is 1 / (1 + exp(-10)) at most.
+    return caps == {5.0}
+
+
+def weights_of_1(runs):
+    """How many weights in rows of several keys are 1, in the precision of the runs."""
+    patterns = [runs.base.values["pattern", layer][..., 1:, :] for layer in (0, 1)]
+    return sum(int((pattern == 1).sum()) for pattern in patterns)
 
 
 @pytest.mark.parametrize(("kind", "by"), QK)

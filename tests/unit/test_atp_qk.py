@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from estimate_oracles import cast, on_engine, sharpened, through_softmax
+from estimate_oracles import cast, naive_key_fix, on_engine, sharpened, through_softmax
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy
-from patchwidget.decoder import blocks
 from patchwidget.estimate import atp, atp_qk
 
 # (layers, heads, pairs, positions): every size once at its least.
@@ -45,21 +44,6 @@ def test_fixes_equal_brute_force(runs, kind, by):
         ).float()
         found = grid.raw[(slice(None), *node.cell)]
         assert_close(found, expected, rtol=1e-5, atol=1e-7)
-
-
-def naive_key_fix(runs, layer):
-    """The closed form by log p - log1p(-p), 0 where p is 1: `[B, pos, head]`."""
-    attn = runs.engine.weights.layers[layer].attn
-    q, k = (runs.base.values[site, layer] for site in ("q", "k"))
-    before = blocks.score(attn, q, k)
-    after = blocks.score(attn, q, runs.source.values["k", layer])
-    p, g = before.softmax(-1), runs.gradients["pattern", layer]
-    rise = (after - before).masked_fill(before.isinf(), 0.0)
-    odds = p.log() - torch.log1p(-p)
-    change = (odds + rise).sigmoid() - p
-    rest = ((p * g).sum(-1, keepdim=True) - p * g) / (1 - p)
-    effect = (change * (g - rest)).masked_fill((p == 1) | before.isinf(), 0.0)
-    return effect.sum(-2).transpose(1, 2)
 
 
 def test_a_weight_that_rounds_to_1_loses_nothing(saturated):
