@@ -6,10 +6,12 @@ import pytest
 import torch
 from estimate_oracles import cast, naive_key_fix, on_engine, sharpened, through_softmax
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy
 from patchwidget.estimate import atp, atp_qk
+from patchwidget.estimate.pattern_steps import pattern_step
 
 # (layers, heads, pairs, positions): every size once at its least.
 SHAPES = [(3, 2, 2, 5), (1, 3, 1, 4), (2, 1, 3, 2), (2, 3, 2, 1)]
@@ -76,6 +78,39 @@ def test_keys_replaced_at_once_are_not_the_sum_of_keys_replaced_one_by_one(satur
     # Rows do not compete: queries add up, as all do to first order.
     assert_close(atp_qk(saturated, "q").raw, atp_qk(saturated, "q", "pos").raw.sum(2))
     assert_close(atp(saturated, "k").raw, atp(saturated, "k", "pos").raw.sum(2))
+
+
+class Made(TorchDispatchMode):
+    """Counts the elements of all results, and of the largest one."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = self.largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.total += result.numel()
+            self.largest = max(self.largest, result.numel())
+        return result
+
+
+@pytest.mark.parametrize(("kind", "by"), [("q", "pos"), ("k", None), ("k", "pos")])
+def test_the_fix_takes_a_few_patterns_of_memory_and_time(kind, by):
+    """Twice the positions take four times as much: no pattern or write for each key."""
+    made, brute = {}, {}
+    for n_pos in (12, 24):
+        model = random_model(STYLES[-1], n_layers=1, n_heads=3)
+        runs = PatchStudy(model, *random_tokens(2, n_pos, differ=(1, 3)))._runs
+        gradient = runs.gradients["pattern", 0]
+        with Made() as made[n_pos]:
+            pattern_step(runs, kind, by, 0).estimate(gradient)
+        with Made() as brute[n_pos]:
+            for node in runs.extent.nodes(kind, by or "pos"):
+                through_softmax(runs, node, gradient)
+        assert made[n_pos].largest == gradient.numel()
+    assert made[24].total <= 4 * made[12].total
+    assert brute[24].total > 6 * brute[12].total, "as is what is counted one by one"
 
 
 @pytest.mark.parametrize(("kind", "by"), [("q", "pos"), ("k", None), ("k", "pos")])
