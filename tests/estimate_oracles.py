@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 
 import torch
+from precise import change_at
 
 from patchwidget import exact
 from patchwidget.decoder import Decoder, blocks
@@ -70,6 +71,56 @@ def linear_at_the_end(runs):
     return on_engine(runs, Decoder(weights))
 
 
+def linear_throughout(runs):
+    """No norms, no caps, MLPs that bend nothing, attention that looks at all keys alike."""
+
+    def straight(layer):
+        none = {
+            name: torch.zeros_like(getattr(layer.attn, name)) for name in ("W_Q", "b_Q")
+        }
+        attn = replace(layer.attn, q_norm=None, **none)
+        same = {"act": torch.clone, "act_in_place": torch.clone, "W_gate": None}
+        mlp = layer.mlp and replace(layer.mlp, **same)
+        norms = dict.fromkeys(("ln1", "ln2", "ln1_post", "ln2_post"))
+        return replace(layer, attn=attn, mlp=mlp, **norms)
+
+    weights = runs.engine.weights
+    layers = tuple(map(straight, weights.layers))
+    weights = replace(weights, layers=layers, ln_final=None, soft_cap=None)
+    return on_engine(runs, Decoder(weights))
+
+
+def repeated(runs):
+    """All layers once more after the last: of four, two have layers on both sides."""
+    weights = runs.engine.weights
+    layers = (*weights.layers, *weights.layers)
+    return on_engine(runs, Decoder(replace(weights, layers=layers)))
+
+
+def cancelling(runs, node, step=1e-5):
+    """Answers that look where a small step of the node comes to nothing, in float64.
+
+    Its direct effect on them and the one through later layers are the same but for the sign.
+    """
+    weights = runs.engine.weights
+    width = len(weights.W_U)
+    stream = {"W_U": torch.eye(width).double(), "b_U": torch.zeros(width).double()}
+    bare = Decoder(replace(weights, soft_cap=None, **stream))
+    place, change = (node.kind, node.layer), change_at(runs, node)
+
+    def end(length):
+        def moved(site, layer, value):
+            return value + length * change if (site, layer) == place else value
+
+        return bare.run(runs.base_tokens, moved).logits()[:, -1]
+
+    W_U = weights.W_U.clone()
+    ways = torch.nn.functional.normalize(end(step) - end(-step), eps=0.0)
+    for answers, way in zip(runs.pairs.answers, ways, strict=True):
+        W_U[:, answers] -= torch.outer(way, way @ W_U[:, answers])
+    return on_engine(runs, Decoder(replace(weights, W_U=W_U)))
+
+
 def exact_effects(runs, nodes):
     """Raw change of the metric `[B]` when each node is really patched."""
     steps = exact.readings(exact.Swap.of(runs), [(node,) for node in nodes])
@@ -92,6 +143,25 @@ def through_softmax(runs, node, gradient):
     patched[node.kind][node.index] = source[node.index]
     after = blocks.attend(attn, patched["q"], patched["k"])
     return ((after - blocks.attend(attn, q, k)) * gradient.double()).sum((1, 2, 3))
+
+
+def naive_key_fix(runs, layer):
+    """The closed form by log p - log1p(-p), 0 where p is 1: `[B, pos, key head]`.
+
+    In the precision of the runs, as one would write it down: what the fix must not be.
+    """
+    attn = runs.engine.weights.layers[layer].attn
+    q, k = (runs.base.values[site, layer] for site in ("q", "k"))
+    before = blocks.score(attn, q, k)
+    after = blocks.score(attn, q, runs.source.values["k", layer])
+    p, g = before.softmax(-1), runs.gradients["pattern", layer]
+    rise = (after - before).masked_fill(before.isinf(), 0.0)
+    odds = p.log() - torch.log1p(-p)
+    change = (odds + rise).sigmoid() - p
+    rest = ((p * g).sum(-1, keepdim=True) - p * g) / (1 - p)
+    effect = (change * (g - rest)).masked_fill((p == 1) | before.isinf(), 0.0)
+    effect = effect.sum(-2).reshape(len(p), -1, attn.group, p.shape[-1]).sum(2)
+    return effect.transpose(1, 2)
 
 
 def gradients_with_cut(runs, layer, sites):

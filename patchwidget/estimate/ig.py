@@ -2,12 +2,16 @@
 
 The estimate of a node is its change times the gradient's mean at `steps` points of a
 straight path (Sundararajan et al., arXiv 1703.01365). The points lie in the middle of
-equal steps, at (k - 1/2) / steps for k = 1 to `steps`. EAP-IG (Hanna et al., arXiv
-2403.17806) takes k / steps, sparse feature circuits (Marks et al., arXiv 2403.19647)
-(k - 1) / steps, so that one end counts for more than the other. The error of the mean
-falls with the square of `steps` for middles, with `steps` itself for ends (and for
-middles too where ReLU puts kinks in the path). One step is the gradient half-way, not
-`atp`; and unlike `atp`, a metric that turns at the base run is no obstacle.
+equal steps, at (k - 1/2) / steps for k = 1 to `steps`. Others take an end of each step, so
+that one run counts for more than the other: EAP-IG (Hanna et al., arXiv 2403.17806) k /
+steps of the way from corrupted to clean, sparse feature circuits (Marks et al., arXiv
+2403.19647) (k - 1) / steps of the way back. The error of the mean falls with the square of
+`steps` for middles, with `steps` itself for ends (and for middles too where ReLU puts kinks
+in the path).
+
+With one step theirs is the gradient on the clean run, and so first order (EAP, `atp` by
+noising). Here it is the gradient half-way, which is not `atp` in either direction. And
+unlike for `atp`, a metric that turns at the base run is no obstacle.
 """
 
 from __future__ import annotations

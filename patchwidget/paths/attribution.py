@@ -6,7 +6,8 @@ the estimate: what the writer writes differently, times the gradient at that rea
 over all its readers: a writer's paths add up to its estimate as a node.
 
 `ig` averages the gradients at the readers over runs between the two prompts (EAP-IG on
-inputs: Hanna, Pezzelle and Belinkov, arXiv 2403.17806), in the middles of equal steps.
+inputs: Hanna, Pezzelle and Belinkov, arXiv 2403.17806), in the middles of equal steps. Theirs
+lie at ends, so that with one step EAP-IG is EAP: here it is EAP with the gradients half-way.
 """
 
 from __future__ import annotations

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from published import effects as published_effects
+from published import grids as published_grids
+
 from patchwidget.estimate import METHODS
 from patchwidget.grids import Grid
-from patchwidget.nodes import HEAD_KINDS, STREAM_KINDS, Node
+from patchwidget.nodes import HEAD_KINDS, STREAM_KINDS, Node, cut_of
 from patchwidget.rank import RANKINGS, Ranking, means_of, ranking_of, sizes_of
 from patchwidget.study import PatchStudy
 from patchwidget.verify import Agreement, Check, Figures, cost_of_verified_recall
@@ -96,6 +99,24 @@ def scores(study: PatchStudy, nodes: NodeList) -> Scores:
     by_method = {method: score(found, effects) for method, found in grids.items()}
     by_method |= {name: ranked(study, nodes, name, effects) for name in RANKINGS}
     return Scores(len(every), effects, by_method, grids)
+
+
+def published_scores(nodes: NodeList) -> Scores | None:
+    """Plain AtP on GPT-2 small as others have printed it; None where they did not.
+
+    Of the rivals, only a random order can be had without the model.
+    """
+    names = [(kind, cut_of(kind, nodes.by)) for kind in nodes.kinds]
+    printed = published_grids("atp")
+    if not set(names) <= set(printed):
+        return None
+    grids, effects = [printed[name] for name in names], published_effects(names)
+    by_method = {
+        "atp": score(grids, effects),
+        "random": Score(None, expected_costs(effects)),
+    }
+    total = sum(grid.values.numel() for grid in grids)
+    return Scores(total, effects, by_method, {"atp": grids})
 
 
 def estimates(study: PatchStudy, nodes: NodeList, method: str) -> list[Grid] | None:

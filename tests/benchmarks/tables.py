@@ -49,11 +49,6 @@ def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def figures_of(score: Score) -> list[str]:
-    """Every figure of one method."""
-    return [figure(score) for figure in FIGURES.values()]
-
-
 def across(scores: Scores, figure: str, methods=METHODS) -> list[str]:
     """One figure of every method; a dash where a method or the figure is not defined."""
     found = (scores.by_method.get(method) for method in methods)

@@ -9,24 +9,36 @@ import pytest
 import torch
 from estimate_oracles import (
     SUMMED,
+    cancelling,
     defined,
     exact_effects,
     gradients_with_cut,
     in_double,
     linear_at_the_end,
+    linear_throughout,
+    naive_key_fix,
+    repeated,
     separate_cuts,
     sharpened,
     through_softmax,
     writes,
 )
 from family_models import FAMILY_CASES, family_model
+from precise import at, change_at
 from torch.testing import assert_close
 from toy_models import random_tokens
 
 from patchwidget import Node, PatchStudy
 from patchwidget.estimate import METHODS, atp, atp_qk, atp_star, graddrop
+from patchwidget.nodes import KINDS
 from patchwidget.runs import Capture
 
+# Every kind, and heads at single positions.
+EVERY = [
+    *((kind, None) for kind in KINDS if not kind.startswith("resid_")),
+    *(("z", "pos"), ("pattern", "dest")),
+]
+STREAM = [("resid_pre", None), ("resid_mid", None), ("resid_post", None)]
 QK = [("q", None), ("q", "pos"), ("k", None), ("k", "pos")]
 # Fully visible rows, rows whose window is full, and an odd number of positions.
 N_POS = 5
@@ -72,7 +84,7 @@ def allowed(runs, by_position, together, by):
     return largest[:, :, None] if by == "pos" else largest
 
 
-@pytest.mark.parametrize("sharp", [1.0, 10.0, 30.0])
+@pytest.mark.parametrize("sharp", [1.0, 10.0, 60.0])
 @pytest.mark.parametrize("kind", ["q", "k"])
 def test_fixes_equal_brute_force(runs, kind, sharp):
     runs = runs if sharp == 1.0 else sharpened(runs, sharp)
@@ -84,6 +96,25 @@ def test_fixes_equal_brute_force(runs, kind, sharp):
         assert grid.raw.dtype == torch.float32
         error = (grid.raw - expected).abs()
         assert bool((error <= allowed(runs, by_position, together, by)).all()), by
+    if sharp == 60.0 and not softly_capped(runs):
+        assert weights_of_1(runs) >= 8, "beside other keys"
+        if kind == "k":
+            naive = torch.stack([naive_key_fix(runs, layer) for layer in (0, 1)], 1)
+            missed = (naive - by_position).abs()
+            assert bool((missed > 0.5 * by_position.abs().amax(2, keepdim=True)).any())
+
+
+def softly_capped(runs):
+    """Whether a cap keeps scores so low that no weight of several rounds to 1."""
+    caps = {layer.attn.soft_cap for layer in runs.engine.weights.layers}
+    # Two scores are then no further apart than 10: a weight is 1 / (1 + exp(-10)) at most.
+    return caps == {5.0}
+
+
+def weights_of_1(runs):
+    """How many weights in rows of several keys are 1, in the precision of the runs."""
+    patterns = [runs.base.values["pattern", layer][..., 1:, :] for layer in (0, 1)]
+    return sum(int((pattern == 1).sum()) for pattern in patterns)
 
 
 @pytest.mark.parametrize(("kind", "by"), QK)
@@ -101,16 +132,38 @@ def test_fixed_estimates_are_exact_where_what_follows_is_linear(runs, kind, by):
     assert worst > 1e-4, "plain AtP is not exact"
 
 
-def test_atp_of_a_cut_through_a_linear_end_adds_up_to_all_of_the_change(double_runs):
+def assert_exact(runs, kind, by, layers):
+    """AtP against real patches of every node of some layers; the largest effect."""
+    nodes = [n for n in runs.extent.nodes(kind, by) if n.layer in layers]
+    effects, grid = exact_effects(runs, nodes), atp(runs, kind, by)
+    assert set(effects) == set(nodes)
+    for node, effect in effects.items():
+        assert_close(at(grid, node), effect, rtol=1e-9, atol=1e-12, msg=str(node))
+    return max(float(effect.abs().max()) for effect in effects.values())
+
+
+def test_atp_is_exact_for_every_node_where_what_follows_is_linear(double_runs):
     linear = linear_at_the_end(double_runs)
     last = linear.extent.n_layers - 1
+    for kind, by in [*STREAM[1:], *EVERY]:
+        if (kind, last) in linear.base.values and (kind, by) not in QK:
+            assert assert_exact(linear, kind, by, {last}) > 1e-6, kind
     whole = linear.scale.source - linear.scale.base
     assert_close(atp(linear, "resid_post").raw[:, last].sum(1), whole)
-    nodes = [n for n in linear.extent.nodes("z", "pos") if n.layer == last]
-    grid = atp(linear, "z", "pos")
-    for node, effect in exact_effects(linear, nodes).items():
-        estimate = grid.raw[(slice(None), *node.cell)]
-        assert_close(estimate, effect, rtol=1e-9, atol=1e-12)
+
+
+def test_atp_is_exact_for_every_node_of_a_linear_model(double_runs):
+    linear = linear_throughout(double_runs)
+    every, moving = range(linear.extent.n_layers), set()
+    for kind, by in [*STREAM, *EVERY]:
+        if (kind, 0) in linear.base.values and assert_exact(linear, kind, by, every):
+            moving.add(kind)
+    # Queries are 0, and what looks at all keys alike looks so at any others.
+    assert moving == {kind for kind, _ in linear.base.values} - {"q", "k", "pattern"}
+    whole = linear.scale.source - linear.scale.base
+    for kind in moving & {kind for kind, _ in STREAM}:
+        sums = atp(linear, kind).raw.sum(2)
+        assert_close(sums, whole[:, None].expand_as(sums), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "by"), QK)
@@ -165,6 +218,37 @@ def test_sublayer_cuts_equal_separate_cuts(double_runs, kind, by):
     assert fast.method == "graddrop_sublayer"
 
 
+def test_graddrop_equals_separate_cuts_with_layers_before_and_behind_each(double_runs):
+    runs = repeated(double_runs)
+    assert runs.extent.n_layers == 4
+    for kind, by in [("z", None), ("k", "pos"), ("neuron", None), ("pattern", "dest")]:
+        if (kind, 0) in runs.base.values:
+            fast = graddrop(runs, kind, by).raw
+            assert torch.equal(fast, separate_cuts(runs, kind, by)), kind
+            # Three times the same, and a third of it.
+            plain = atp(runs, kind, by).raw
+            assert_close(fast[:, -1], plain[:, -1].abs(), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(
+    "node", [Node("z", 0, head=1), Node("attn_out", 0, pos=4)], ids=str
+)
+def test_effects_that_cancel_are_nothing_to_atp_and_something_to_graddrop(
+    double_runs, node
+):
+    place = node.kind, node.layer
+    runs = cancelling(double_runs, node)
+    gradient = gradients_with_cut(runs, 1, ("attn_out", "mlp_out"))[place]
+    direct = (gradient * change_at(runs, node)).flatten(1).sum(1).abs()
+    assert float(direct.min()) > 1e-4
+    dropped = at(graddrop(runs, node.kind, node.by), node)
+    assert_close(dropped, direct, rtol=1e-9, atol=0)
+    plain = at(atp(runs, node.kind, node.by), node)
+    assert bool((plain.abs() < 1e-6 * direct).all())
+    before = at(atp(double_runs, node.kind, node.by), node)
+    assert bool((before.abs() > 1e-5 * direct).all()), "made, not found"
+
+
 @pytest.mark.parametrize("cuts", ["layer", "sublayer"])
 @pytest.mark.parametrize(("kind", "by"), QK)
 def test_atp_star_is_the_fix_under_every_cut(double_runs, kind, by, cuts):
@@ -185,6 +269,29 @@ def test_other_kinds_are_as_without_the_fix(runs):
             assert torch.equal(
                 atp_star(runs, kind, by).raw, graddrop(runs, kind, by).raw
             )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pairs_of_opposite_effects_do_not_cancel(mirrored, method):
+    """With +x, -x and +x the mean is a third of x, and so is the unit of the effects."""
+    for kind, by in [("z", "pos"), ("k", "pos"), ("mlp_out", None)]:
+        if (kind, 0) not in mirrored[0].base.values or not defined(method, kind):
+            continue
+        one, three = (METHODS[method](runs, kind, by) for runs in mirrored)
+        close = partial(assert_close, rtol=1e-9, atol=1e-11)
+        assert float(one.mean_abs.max()) > 1e-6, kind
+        close(three.mean_abs, 3 * one.mean_abs)
+        close(three.values, one.values if three.signed else 3 * one.values)
+
+
+@pytest.fixture(scope="module")
+def mirrored(model):
+    """One pair; and it three times, the second time with its answers turned round."""
+    clean, corrupted, answers = random_tokens(1, N_POS, differ=(1, 3))
+    one = PatchStudy(model, clean, corrupted, answers)
+    same = [tokens.repeat(3, 1) for tokens in (clean, corrupted)]
+    three = PatchStudy(model, *same, torch.cat([answers, answers.flip(1), answers]))
+    return in_double(one._runs), in_double(three._runs)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 
 import pytest
@@ -15,10 +16,12 @@ from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy, Reader, Writer
+from patchwidget.decoder import Decoder
 from patchwidget.estimate import atp as node_atp
 from patchwidget.estimate import ig as node_ig
 from patchwidget.paths import METHODS
 from patchwidget.paths.writes import all_writers
+from patchwidget.runs import capture
 
 DEEP = [f"three layers, {style}" for style in STYLES]
 
@@ -120,6 +123,46 @@ def test_integrated_gradients_are_limits_on_the_way(runs):
 def embedded(runs, point):
     """What runs the engine from an embedding instead of tokens."""
     return lambda tap: runs.engine.resume(point, 0, "resid_pre", tap)
+
+
+@dataclass(frozen=True)
+class Halfway(Decoder):
+    """Starts from the middle between two embeddings, whatever the tokens are."""
+
+    embedding: torch.Tensor = field(kw_only=True)
+
+    def run(self, tokens, tap):
+        return self.resume(self.embedding, 0, "resid_pre", tap)
+
+
+def half_way(runs):
+    """Runs whose base lies in the middle, and whose changes are those of the whole way."""
+    start, end = (run.values["resid_pre", 0] for run in (runs.base, runs.source))
+    engine = Halfway(runs.engine.weights, embedding=(start + end) / 2)
+    base = capture(engine, runs.base_tokens)
+    values = {
+        place: value + runs.source.values[place] - runs.base.values[place]
+        for place, value in base.values.items()
+    }
+    source = replace(runs.source, values=values)
+    noising = runs.direction == "noising"
+    clean, corrupted = (base, source) if noising else (source, base)
+    return replace(runs, engine=engine, clean=clean, corrupted=corrupted)
+
+
+def test_integrated_gradients_of_one_step_are_first_order_half_way(runs):
+    """Of paths and of nodes; and so they are not those of the base run."""
+    middle = half_way(runs)
+    whole, plain = METHODS["ig"](runs, steps=1).raw, METHODS["atp"](runs).raw
+    close = partial(assert_close, rtol=1e-9, atol=1e-12)
+    close(whole, METHODS["atp"](middle).raw, equal_nan=True)
+    assert float((whole - plain).nan_to_num().abs().max()) > 1e-3
+    for kind in ("resid_post", "z", "q", "k", "pattern", "mlp_out"):
+        if (kind, 0) not in runs.base.values:
+            continue
+        close(
+            node_ig(runs, kind, path="input", steps=1).raw, node_atp(middle, kind).raw
+        )
 
 
 @pytest.mark.parametrize("method", METHODS)

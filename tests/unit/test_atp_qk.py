@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from estimate_oracles import cast, on_engine, sharpened, through_softmax
+from estimate_oracles import cast, naive_key_fix, on_engine, sharpened, through_softmax
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy
-from patchwidget.decoder import blocks
 from patchwidget.estimate import atp, atp_qk
+from patchwidget.estimate.pattern_steps import pattern_step
 
 # (layers, heads, pairs, positions): every size once at its least.
 SHAPES = [(3, 2, 2, 5), (1, 3, 1, 4), (2, 1, 3, 2), (2, 3, 2, 1)]
@@ -47,21 +48,6 @@ def test_fixes_equal_brute_force(runs, kind, by):
         assert_close(found, expected, rtol=1e-5, atol=1e-7)
 
 
-def naive_key_fix(runs, layer):
-    """The closed form by log p - log1p(-p), 0 where p is 1: `[B, pos, head]`."""
-    attn = runs.engine.weights.layers[layer].attn
-    q, k = (runs.base.values[site, layer] for site in ("q", "k"))
-    before = blocks.score(attn, q, k)
-    after = blocks.score(attn, q, runs.source.values["k", layer])
-    p, g = before.softmax(-1), runs.gradients["pattern", layer]
-    rise = (after - before).masked_fill(before.isinf(), 0.0)
-    odds = p.log() - torch.log1p(-p)
-    change = (odds + rise).sigmoid() - p
-    rest = ((p * g).sum(-1, keepdim=True) - p * g) / (1 - p)
-    effect = (change * (g - rest)).masked_fill((p == 1) | before.isinf(), 0.0)
-    return effect.sum(-2).transpose(1, 2)
-
-
 def test_a_weight_that_rounds_to_1_loses_nothing(saturated):
     fixed, plain = (method(saturated, "k", "pos").raw for method in (atp_qk, atp))
     worst = {"fixed": 0.0, "naive": 0.0, "plain": 0.0}
@@ -92,6 +78,39 @@ def test_keys_replaced_at_once_are_not_the_sum_of_keys_replaced_one_by_one(satur
     # Rows do not compete: queries add up, as all do to first order.
     assert_close(atp_qk(saturated, "q").raw, atp_qk(saturated, "q", "pos").raw.sum(2))
     assert_close(atp(saturated, "k").raw, atp(saturated, "k", "pos").raw.sum(2))
+
+
+class Made(TorchDispatchMode):
+    """Counts the elements of all results, and of the largest one."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = self.largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.total += result.numel()
+            self.largest = max(self.largest, result.numel())
+        return result
+
+
+@pytest.mark.parametrize(("kind", "by"), [("q", "pos"), ("k", None), ("k", "pos")])
+def test_the_fix_takes_a_few_patterns_of_memory_and_time(kind, by):
+    """Twice the positions take four times as much: no pattern or write for each key."""
+    made, brute = {}, {}
+    for n_pos in (12, 24):
+        model = random_model(STYLES[-1], n_layers=1, n_heads=3)
+        runs = PatchStudy(model, *random_tokens(2, n_pos, differ=(1, 3)))._runs
+        gradient = runs.gradients["pattern", 0]
+        with Made() as made[n_pos]:
+            pattern_step(runs, kind, by, 0).estimate(gradient)
+        with Made() as brute[n_pos]:
+            for node in runs.extent.nodes(kind, by or "pos"):
+                through_softmax(runs, node, gradient)
+        assert made[n_pos].largest == gradient.numel()
+    assert made[24].total <= 4 * made[12].total
+    assert brute[24].total > 6 * brute[12].total, "as is what is counted one by one"
 
 
 @pytest.mark.parametrize(("kind", "by"), [("q", "pos"), ("k", None), ("k", "pos")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 
 import pytest
+from built_models import OUT, SUM, A, axis, backed_up, built, built_pairs
 from direct import assert_direct_effects, patched_values
 from estimate_oracles import in_double
 from toy_models import STYLES, random_model, random_tokens
@@ -49,6 +50,58 @@ def test_what_moves_against_is_of_the_other_sign(toy):
     assert others
     assert found.against == pytest.approx(sum(others))
     assert found.against * found.own < 0
+
+
+def self_repair_of(model, node):
+    study = PatchStudy(model, built_pairs(), direction="noising")
+    return study.diagnose(node)["self-repair"]
+
+
+def test_a_head_that_is_backed_up_is_consistent_with_self_repair():
+    """Of its own -1 the backup gives back 1 and the negative head 0.5."""
+    study = PatchStudy(backed_up(), built_pairs(), direction="noising")
+    found = study.diagnose("L0H0.z")
+    cause = found["self-repair"]
+    # The study's scale is -0.5, and all effects are fractions of it.
+    assert cause.evidence == pytest.approx({"direct": 2.0, "against": -3.0})
+    assert cause in found.consistent_with
+    assert "consistent with self-repair: its own direct effect is +2.0000" in repr(
+        found
+    )
+    assert "-3.0000 against it (L1H1 -2.0000, L1H2 -1.0000)" in cause.words
+    # The backup is of the last layer: no head comes after it.
+    assert not self_repair_of(backed_up(), "L1H1.z").consistent
+
+
+@pytest.mark.parametrize(("given_back", "consistent"), [(0.2, False), (0.3, True)])
+def test_a_quarter_given_back_is_self_repair(given_back, consistent):
+    model = built(
+        {
+            (0, 0): (axis((A, 1)), axis((OUT, 1))),
+            (1, 2): (axis((OUT, 1)), axis((OUT, -given_back))),
+        }
+    )
+    cause = self_repair_of(model, "L0H0.z")
+    assert cause.evidence["against"] == pytest.approx(
+        -given_back * cause.evidence["direct"]
+    )
+    assert cause.consistent is consistent
+
+
+@pytest.mark.parametrize(("direct", "consistent"), [(0.3, False), (0.7, True)])
+def test_a_head_that_acts_through_others_is_not_repaired(direct, consistent):
+    """All of its direct effect is taken back, but most of what it does is not direct."""
+    model = built(
+        {
+            (0, 0): (axis((A, 1)), axis((OUT, direct), (SUM, 1))),
+            (1, 1): (axis((SUM, 1)), axis((OUT, 1))),
+            (1, 2): (axis((OUT, 1)), axis((OUT, -1))),
+        }
+    )
+    cause = self_repair_of(model, "L0H0.z")
+    # The effect is that of L1H1, the whole: 1.
+    assert cause.evidence == pytest.approx({"direct": direct, "against": -direct})
+    assert cause.consistent is consistent
 
 
 @pytest.mark.parametrize("node", NODES, ids=str)
