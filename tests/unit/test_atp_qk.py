@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from allocated import Allocated
 from estimate_oracles import cast, on_engine, sharpened, through_softmax
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
@@ -11,6 +12,7 @@ from toy_models import STYLES, random_model, random_tokens
 from patchwidget import PatchStudy
 from patchwidget.decoder import blocks
 from patchwidget.estimate import atp, atp_qk
+from patchwidget.estimate.pattern_steps import pattern_step
 
 # (layers, heads, pairs, positions): every size once at its least.
 SHAPES = [(3, 2, 2, 5), (1, 3, 1, 4), (2, 1, 3, 2), (2, 3, 2, 1)]
@@ -114,3 +116,33 @@ def test_the_study_gives_it(study):
     assert grid.signed
     assert (grid.cost.forwards, grid.cost.backwards) == (2, 1)
     assert float((grid.raw - study.estimate("q", by="pos").raw).abs().max()) > 1e-5
+
+
+@pytest.mark.parametrize("by", [None, "pos"])
+@pytest.mark.parametrize("kind", ["q", "k"])
+def test_memory_and_work_grow_with_the_square_of_the_positions(kind, by):
+    model = random_model(STYLES[0], n_layers=1, n_heads=1, n_ctx=128)
+
+    def taken(n_pos):
+        runs = PatchStudy(model, *random_tokens(1, n_pos))._runs
+        gradient = torch.randn_like(runs.base.values["pattern", 0])
+        with Allocated() as seen:
+            pattern_step(runs, kind, by, 0).estimate(gradient)
+        return seen
+
+    short, long = taken(60), taken(120)
+    assert long.most < 4.1 * short.most
+    assert long.made < 4.1 * short.made
+
+
+def test_patterns_of_every_patched_key_would_be_noticed():
+    def naive(n_pos):
+        scores = torch.randn(n_pos, n_pos)
+        with Allocated() as seen:
+            patched = scores.repeat(n_pos, 1, 1)
+            torch.stack([one.softmax(-1) for one in patched])
+        return seen
+
+    short, long = naive(60), naive(120)
+    assert long.most > 7 * short.most
+    assert long.made > 7 * short.made
