@@ -47,7 +47,9 @@ class Attention:
     text: tuple[tuple[list[str], list[str]], ...]
 
     def of(self, pair: int, run: Run = "clean") -> tuple[Tensor, Tensor]:
-        """Patterns `[n, T, T]` and norms `[n, T]` of one pair; of pair -1 the means.
+        """Patterns `[n, T, T]` and norms `[n, T]` of one pair.
+
+        Of pair -1 the means, in double precision on the CPU.
 
         Raises:
             IndexError: if there is no such pair.
@@ -56,7 +58,8 @@ class Attention:
         self._check(pair, run)
         patterns, norms = getattr(self, run), getattr(self, f"{run}_norms")
         if pair == -1:
-            return patterns.double().mean(1), norms.double().mean(1)
+            # Apple's devices have no double precision.
+            return patterns.cpu().double().mean(1), norms.cpu().double().mean(1)
         return patterns[:, pair], norms[:, pair]
 
     def tokens(self, pair: int, run: Run = "clean") -> list[str]:

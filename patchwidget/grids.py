@@ -37,7 +37,9 @@ class Scale:
     @property
     def value(self) -> float | None:
         """Mean metric(source) - metric(base); None where rounding hides any difference."""
-        difference = float((self.source.double() - self.base.double()).mean())
+        # Apple's devices have no double precision.
+        source, base = self.source.cpu().double(), self.base.cpu().double()
+        difference = float((source - base).mean())
         return difference if abs(difference) > self.rounding else None
 
     @property

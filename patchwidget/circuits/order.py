@@ -38,7 +38,9 @@ def order_of(
     if grids is None:
         return parts_of(cast("Iterable[Member] | Member", ranking), pairs, extent)
     nodes = [node for grid in grids for node in grid.nodes()]
-    scores = torch.cat([grid.values.detach().flatten().double() for grid in grids])
+    # Apple's devices have no double precision.
+    values = [grid.values.detach().cpu().double().flatten() for grid in grids]
+    scores = torch.cat(values)
     gaps = [nodes[place] for place in scores.isnan().nonzero()[:, 0].tolist()]
     if gaps:
         raise ValueError(

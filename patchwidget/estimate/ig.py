@@ -171,8 +171,9 @@ def _ways(steps: int, size: int, like: Tensor) -> Iterator[Tensor]:
 
 def middles(steps: int, like: Tensor) -> Tensor:
     """The middles of equal steps from 0 to 1, `[steps]`."""
-    ways = torch.arange(steps, device=like.device, dtype=torch.float64) + 0.5
-    return (ways / steps).to(like.dtype)
+    # Apple's devices have no double precision.
+    ways = torch.arange(steps, device="cpu", dtype=torch.float64) + 0.5
+    return (ways / steps).to(like.dtype).to(like.device)
 
 
 def _gradients(

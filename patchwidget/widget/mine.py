@@ -74,7 +74,7 @@ def _effects(metric: Tensor, study: PatchStudy) -> Tensor:
     """Effects from the metric of patched runs, means over the pairs."""
     clean, corrupted = study.baselines
     base = corrupted if study.direction == "denoising" else clean
-    return (metric - float(base.double().mean())) / (study.scale or 1.0)
+    return (metric - float(base.cpu().double().mean())) / (study.scale or 1.0)
 
 
 def _misfit(shape: tuple[int, ...], kind: str, study: PatchStudy) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -52,6 +55,26 @@ def seconds_of(call, repeats=1):
         call()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
+
+
+def run_alone(script, *arguments):
+    """What a script beside this file prints, in a process that held nothing before."""
+    here = Path(__file__).parent
+    paths = [here.parents[1], here.parent, here, os.environ.get("PYTHONPATH", "")]
+    settings = {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        # What is freed goes back to the system at once, whatever its size.
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+    }
+    ran = subprocess.run(
+        [sys.executable, here / script, *arguments],
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return ran.stdout.splitlines()[-1]
 
 
 def grown_by(call):

@@ -88,6 +88,18 @@ _HOOKED = {
         "output_logits_soft_cap": 3.0,
         "attn_scale": 2.2,
     },
+    "qwen3": {**_LLAMA, "use_qk_norm": True},
+    "gemma3": {
+        **_LLAMA,
+        "act_fn": "gelu_pytorch_tanh",
+        "use_normalization_before_and_after": True,
+        "use_qk_norm": True,
+        "use_local_attn": True,
+        "window_size": 3,
+        "attn_types": ["local", "global"],
+        "rotary_base_local": 50,
+        "attn_scale": 2.2,
+    },
 }
 # `boot_native` makes TransformerLens' own model of a configuration, on a Bridge.
 _NATIVE = {

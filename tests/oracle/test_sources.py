@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from family_models import FAMILIES, family_model
-from hook_oracle import HOOKS, logit_diff
+from hook_oracle import HOOKS, Oracle, logit_diff
 from through_hooks import by_hooks
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
@@ -19,6 +19,11 @@ PROMPTS = torch.randint(1, 300, (4, 7), generator=torch.Generator().manual_seed(
 @pytest.fixture(scope="module", params=STYLES)
 def model(request):
     return random_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def grouped():
+    return family_model("llama")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,31 @@ def test_effects_equal_the_same_edit_through_hooks(model, tokens, source, make):
         assert effect.value == pytest.approx(float(expected.mean()), abs=1e-5), (
             "without corrupted prompts an effect is the raw change"
         )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [sources.Zero(), sources.Mean(PROMPTS), sources.Resample(PROMPTS, seed=3)],
+    ids=lambda source: source.name,
+)
+def test_nodes_of_every_kind_where_heads_share_keys(grouped, tokens, source):
+    clean, _, answers = tokens
+    study = PatchStudy(grouped, clean, answers=answers, source=source)
+    assert study.extent.n_kv_heads == 2
+    oracle = Oracle(grouped, clean, clean, answers)
+    last = clean.shape[1] - 1
+    for kind in KINDS:
+        node = next(
+            node
+            for node in study.extent.nodes(kind)
+            if node.head in (None, 1) and node.pos in (None, last)
+        )
+        hook = f"blocks.{node.layer}.{HOOKS[kind]}"
+        oracle.source[hook] = expected_values(source, grouped, clean, hook)
+        expected = oracle.raw(node)
+        assert float(expected.abs().max()) > 1e-4, f"{node} has an effect"
+        effect = study.exact([node])[node]
+        assert_close(effect.raw, expected, msg=lambda m, n=node: f"{n}: {m}")
 
 
 def test_noise_is_of_the_size_asked_for_and_seeded(model, tokens):

@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 import torch
+from allocated import allocated_by
 from through_hooks import by_hooks
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -209,6 +210,36 @@ def test_the_budget_bounds_what_runs_at_once(model, tokens, monkeypatch):
     for node in nodes:
         assert_close(tight.verified[node].raw, expected[node].raw)
     assert tight.reversed()._runner._swap.budget == 2 * needed
+
+
+def test_what_lives_at_once_stays_in_the_budget(model, tokens):
+    def most(**options):
+        study = PatchStudy(model, *tokens, metric="logprob", **options)
+        with never_asked(study):
+            return allocated_by(lambda: study.exact("mlp_out"))
+
+    study = PatchStudy(model, *tokens, metric="logprob")
+    allowed = 2 * budget.patch_bytes(swap_of(study))
+    assert allowed / 3 < most(budget=allowed) <= allowed
+    assert most() > allowed, "which did bind"
+
+
+def test_a_quarter_of_what_is_free_is_taken_unless_asked(model, tokens, monkeypatch):
+    devices = []
+
+    def free(device):
+        devices.append(device.type)
+        return 8 * needed + 7
+
+    swap = swap_of(PatchStudy(model, *tokens))
+    needed = budget.patch_bytes(swap)
+    monkeypatch.setattr(budget, "free_bytes", free)
+    assert budget.allowed_bytes(None, torch.device("cuda")) == 2 * needed + 1
+    assert budget.most_patches(swap) == 2
+    assert devices == ["cuda", "cpu"], "of the device that is asked about"
+    asked = swap_of(PatchStudy(model, *tokens, budget=3 * needed))
+    assert budget.most_patches(asked) == 3
+    assert devices == ["cuda", "cpu"]
 
 
 def test_a_budget_for_less_than_one_patch_says_what_is_needed(model, tokens):
