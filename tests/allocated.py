@@ -9,14 +9,14 @@ from torch.utils._pytree import tree_iter
 
 
 class Allocated(TorchDispatchMode):
-    """Bytes of the tensors that operations make: `most` at once, `made` in all.
+    """Bytes of the tensors that operations make: `most` at once.
 
     What a kernel takes for itself and gives back before it returns is not seen.
     """
 
     def __init__(self):
         super().__init__()
-        self._alive, self.most, self.made = {}, 0, 0
+        self._alive, self.most = {}, 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         given = {_key(x) for x in tree_iter((args, kwargs)) if _is_tensor(x)}
@@ -25,7 +25,6 @@ class Allocated(TorchDispatchMode):
             if _key(one) not in given:
                 storage = one.untyped_storage()
                 self._alive[_key(one)] = StorageWeakRef(storage), storage.nbytes()
-                self.made += storage.nbytes()
         self._count()
         return made
 
