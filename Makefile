@@ -28,8 +28,8 @@ HOSTS := ipywidgets7 notebook7 marimo
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # How the package is built and looks in a page does not depend on TransformerLens.
 TL2_IGNORES := $(addprefix --ignore=tests/,packaging browser benchmarks)
-# Nor do these: figures from numbers alone, names, texts, and the reader of damaged files, which
-# a model's study is written to once.
+# Nor do these, to which it never comes: figures from numbers alone, names, texts, the bundled
+# model's card (by a net of its own), and the reader of damaged files, of a study written once.
 TL2_IGNORES += $(addprefix --ignore=tests/unit/test_,$(addsuffix .py,agreement bound nodes path_ends \
 	published recall_cost rooms saved_fuzz spread student tally))
 TL2_IGNORES += $(addprefix --ignore=tests/,demo/test_card.py demo/test_text.py demo/test_tokenizer.py)
