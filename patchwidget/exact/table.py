@@ -7,8 +7,9 @@ collector goes through while somebody waits: an `Effect` is made when it is aske
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -29,12 +30,14 @@ class Block:
         patches: what was patched, one a row.
         raw: changes of the metric `[n, B]`.
         scale, halves: see `Effect`; halves are `[n, B]` each.
+        made: effects by row that somebody holds: who asks again gets the same.
     """
 
     patches: Sequence[Patch]
     raw: Tensor
     scale: Scale | None
     halves: tuple[Tensor, Tensor] | None
+    made: WeakValueDictionary[int, Effect] = field(default_factory=WeakValueDictionary)
 
     @classmethod
     def of(cls, effects: Sequence[Effect]) -> Block:
@@ -48,10 +51,14 @@ class Block:
 
     def effect(self, row: int) -> Effect:
         """The effect in a row."""
-        halves = None
-        if self.halves is not None:
-            halves = self.halves[0][row], self.halves[1][row]
-        return Effect(self.patches[row], self.raw[row], self.scale, halves)
+        found = self.made.get(row)
+        if found is None:
+            halves = None
+            if self.halves is not None:
+                halves = self.halves[0][row], self.halves[1][row]
+            found = Effect(self.patches[row], self.raw[row], self.scale, halves)
+            self.made[row] = found
+        return found
 
 
 class Rows(Mapping[Key, Effect]):

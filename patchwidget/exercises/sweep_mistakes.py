@@ -231,7 +231,7 @@ def _nothing_patched(axes: Axes) -> list[Mistake[Tried]]:
         Mistake(
             "corrupted_cache",
             "Every cell is the unpatched value, and clean_cache was never read: you used "
-            "the corrupted cache (or none).",
+            "the corrupted cache (or none), or no run came by your hook.",
             partial(unpatched, looked=False),
         ),
         Mistake(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.metadata import version
 
 import catalogue
 import pytest
@@ -51,6 +52,7 @@ from wrong import (
 
 from patchwidget import exercises
 
+IS_TL2 = version("transformer_lens").startswith("2.")
 RESID = "get_act_patch_resid_pre"
 Z = "get_act_patch_attn_head_out_all_pos"
 Z_POS = "get_act_patch_attn_head_out_by_pos"
@@ -294,9 +296,14 @@ IN_THE_GUIDE = catalogue.named(CATALOGUE)
 def test_a_mistake_is_recognised(name, mistake, function):
     verdict = getattr(exercises, f"check_{name}")(function)
     assert not verdict, "a false 'correct'"
+    if mistake == "attn_result" and IS_TL2:
+        # It takes a hook on results that are off, and never calls it.
+        mistake = "corrupted_cache"
     assert verdict.mistake == mistake, verdict
     assert verdict.sentence.endswith((".", ")", "`.", "?"))
-    if IN_THE_GUIDE.get((name, mistake)) is function:
+    # The guide quotes errors as TransformerLens 4 words them.
+    is_quoted = "It raised" in verdict.sentence and IS_TL2
+    if IN_THE_GUIDE.get((name, mistake)) is function and not is_quoted:
         line = catalogue.row(name, mistake, verdict.sentence)
         assert line in catalogue.page(), "run tests/exercises/catalogue.py"
 

@@ -124,6 +124,15 @@ def calm(model, tokens, monkeypatch):
     return made
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C as in a terminal: what a shell runs in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
 def test_an_interrupt_amid_a_batch_keeps_what_is_finished(calm, share):
     study = calm()

@@ -200,13 +200,13 @@ def test_verified_nodes_get_the_methods_estimate(widget, labelled):
 
 def test_an_estimate_is_made_once(widget, monkeypatch):
     calls = []
-    estimate = PatchStudy.estimate
+    estimating = PatchStudy.estimating
 
     def counted(self, kind, method="atp", **options):
         calls.append((self.direction, method, kind))
-        return estimate(self, kind, method, **options)
+        return estimating(self, kind, method, **options)
 
-    monkeypatch.setattr(PatchStudy, "estimate", counted)
+    monkeypatch.setattr(PatchStudy, "estimating", counted)
     for method in ("atp_qk", "atp", "atp_qk", "relp"):
         widget.method = method
     widget.direction = "noising"
@@ -234,14 +234,14 @@ def test_a_model_that_its_hooks_run_has_one_method(model, tokens, monkeypatch):
 
 
 def fail_for(monkeypatch, method):
-    estimate = PatchStudy.estimate
+    estimating = PatchStudy.estimating
 
     def failing(self, kind, name="atp", **options):
         if (name, kind) == (method, "z"):
             raise RuntimeError("no memory for this")
-        return estimate(self, kind, name, **options)
+        return estimating(self, kind, name, **options)
 
-    monkeypatch.setattr(PatchStudy, "estimate", failing)
+    monkeypatch.setattr(PatchStudy, "estimating", failing)
 
 
 def test_a_method_that_fails_goes_back(widget, monkeypatch):
