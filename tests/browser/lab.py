@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+from playwright.sync_api import TimeoutError as TooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +97,17 @@ class Notebook:
         """Show the notebook and wait for its kernel."""
         self._scratch = None
         self.page.goto(server.address_of(name))
+        try:
+            self._await_kernel()
+        except TooLongError:
+            # Now and then (ipykernel 7.3: two of some twenty) a kernel never says that it
+            # is idle. Nothing of ours runs in it yet: it is left for another.
+            server.shut_kernels_down()
+            self.page.reload()
+            self.errors.clear()
+            self._await_kernel()
+
+    def _await_kernel(self) -> None:
         self.page.wait_for_function(IS_READY, timeout=READY_SECONDS * 1000)
 
     def run_all(self, timeout: float = CELL_SECONDS) -> None:
