@@ -1,9 +1,8 @@
 /** What a computation would cost: asked for before it can be started. */
 
-import { type Channel, MESSAGE_KINDS } from "../host/messages";
+import type { Channel } from "../host/messages";
 import { type AskedStore, createAsked } from "../state/asked";
-import type { Cost } from "../state/costs";
-import { fields, text, whole } from "../state/shape";
+import { type Cost, requestCost } from "../state/costs";
 
 export const STARTED = ["interactions", "repair", "story"] as const;
 export type Started = (typeof STARTED)[number];
@@ -21,12 +20,9 @@ export function costKey({ what, names }: Wanted): string {
 }
 
 export function createCosts(channel: Channel): Costs {
-  return createAsked(costKey, async ({ what, names }, signal) => {
+  return createAsked(costKey, ({ what, names }, signal) => {
     // The kernel knows the picks itself.
     const body = what === "paths" ? { what, paths: [...names] } : { what };
-    const { payload } = await channel.request(MESSAGE_KINDS.costGet, body, { signal });
-    return readCost(payload, "cost");
+    return requestCost(channel, body, signal);
   });
 }
-
-const readCost = fields<Cost>({ patches: whole, words: text });

@@ -15,7 +15,6 @@ import {
   text,
   whole,
 } from "../state/shape";
-import type { Direction } from "../state/study";
 
 /** A path that was patched exactly. */
 export interface PathResult {
@@ -83,8 +82,6 @@ export interface Circuit {
   /** What could not be read of it. */
   problems: readonly string[];
 }
-
-export const DIRECTIONS_SHOWN: readonly Direction[] = ["denoising", "noising"];
 
 const rows = list(list(measured));
 

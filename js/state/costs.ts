@@ -28,14 +28,18 @@ export function costKey({ what, of, top }: Wanted): string {
 }
 
 export function createCosts(channel: Channel): Costs {
-  return createAsked(costKey, async (wanted, signal) => {
-    const { payload } = await channel.request(
-      MESSAGE_KINDS.costGet,
-      { ...wanted },
-      { signal },
-    );
-    return readCost(payload, "cost");
-  });
+  return createAsked(costKey, (wanted, signal) =>
+    requestCost(channel, { ...wanted }, signal),
+  );
 }
 
 const readCost = fields<Cost>({ patches: whole, words: text });
+
+export async function requestCost(
+  channel: Channel,
+  body: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<Cost> {
+  const { payload } = await channel.request(MESSAGE_KINDS.costGet, body, { signal });
+  return readCost(payload, "cost");
+}

@@ -12,9 +12,8 @@ lie at ends, so that with one step EAP-IG is EAP: here it is EAP with the gradie
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -39,9 +38,9 @@ from patchwidget.paths.writes import (
     write_changes,
 )
 from patchwidget.runs import Activations, Runs, computing, gradients_at
+from patchwidget.slices import Slices, whole
 
 CUTS = (None, "pos")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,12 @@ def atp(runs: Runs, by: str | None = None, *, budget: int | None = None) -> Path
         ValueError: if `by` is unknown; in models with post-norms; if the metric's
             gradient vanishes on the base run; if the decoder does not cover the model.
     """
-    return _last(atp_steps(runs, by, budget=budget))
+    return whole(atp_steps(runs, by, budget=budget))
 
 
 def atp_steps(
     runs: Runs, by: str | None = None, *, budget: int | None = None
-) -> Generator[None, None, PathGrid]:
+) -> Slices[PathGrid]:
     """`atp` step by step: the backward, then the readers of a layer at a time."""
     with computing():
         decoder = _decoder_for(runs, by)
@@ -72,15 +71,6 @@ def atp_steps(
     yield
     scores = yield from _Scores(runs, decoder, by, budget).steps(run)
     return _grid(runs, by, scores, "atp", ONE_BACKWARD)
-
-
-def _last(steps: Generator[None, None, T]) -> T:
-    """What steps find in the end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast("T", end.value)
 
 
 def _alone(steps: Iterator[None]) -> Iterator[None]:
@@ -158,9 +148,9 @@ class _Scores:
 
     def of(self, run: Differentiated) -> Tensor:
         """`[B, writer, reader]`, or `[B, writer, reader, pos]`; NaN where no path is."""
-        return _last(self.steps(run))
+        return whole(self.steps(run))
 
-    def steps(self, run: Differentiated) -> Generator[None, None, Tensor]:
+    def steps(self, run: Differentiated) -> Slices[Tensor]:
         """`of` step by step: some positions of the readers of a layer at a time."""
         with computing():
             base = self.runs.base.values["resid_pre", 0]

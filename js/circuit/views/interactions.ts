@@ -6,8 +6,9 @@ import { type Cell, movedCell } from "../../draw/geometry";
 import { signed } from "../../draw/number";
 import { parseNode } from "../../state/node";
 import { nodePlace } from "../../state/place";
+import { DIRECTIONS } from "../../state/study";
 import { largest, type Paint, paintOf } from "../cells";
-import { DIRECTIONS_SHOWN, type InteractionSide, type Interactions } from "../record";
+import type { InteractionSide, Interactions } from "../record";
 import { about, picksCosted } from "./of_picks";
 import { rebuilt } from "./rebuilt";
 import type { CircuitView } from "./view";
@@ -53,7 +54,7 @@ type At = Signal<Cell | null>;
 
 function matrices(view: CircuitView, found: Interactions, at: At): HTMLElement[] {
   const scale = largest([...found.sides.values()].flatMap(({ matrix }) => matrix));
-  return DIRECTIONS_SHOWN.flatMap((direction) => {
+  return DIRECTIONS.flatMap((direction) => {
     const side = found.sides.get(direction);
     return side ? [matrix(view, found, side, { direction, scale, at })] : [];
   });
