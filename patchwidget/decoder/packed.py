@@ -8,7 +8,7 @@ attention needs whole sequences, and finds the positions that are as in the base
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from patchwidget.decoder import blocks
 from patchwidget.decoder.weights import Attention, Layer, Mlp, Norm, Weights
+from patchwidget.decoder.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Packed:
     first: int | None
     read: int | None
     wanted: Tensor
+    _workspace: Workspace = field(default_factory=Workspace, init=False, repr=False)
 
     @classmethod
     def of(
@@ -97,7 +99,7 @@ class Packed:
             rows = self._wanted(rows)
         yield rows
         if site == "resid_mid":
-            rows = _think(layers[layer], rows, rows)
+            rows = self._think(layers[layer], rows, rows)
             yield rows
         for number in range(layer if site == "resid_pre" else layer + 1, len(layers)):
             rows = self._block(layers[number], number, rows)
@@ -125,7 +127,21 @@ class Packed:
         after = _add(before, z, attn.all_o, attn.b_O, weights.ln1_post)
         if weights.mlp is None:
             return after
-        return _think(weights, before if weights.parallel else after, after)
+        return self._think(weights, before if weights.parallel else after, after)
+
+    def _think(self, weights: Layer, read: Tensor, stream: Tensor) -> Tensor:
+        """A stream with what the MLP writes to it when it reads some rows."""
+        mlp = cast("Mlp", weights.mlp)
+        active = self._active(mlp, blocks.normalise(weights.ln2, read))
+        return _add(stream, active, mlp.W_out, mlp.b_out, weights.ln2_post)
+
+    def _active(self, mlp: Mlp, normal: Tensor) -> Tensor:
+        """`blocks.neurons`, in place."""
+        if mlp.W_gate is None:
+            product = self._workspace.product(normal, mlp.W_in)
+            return mlp.act_in_place(product.add_(mlp.b_in))
+        gate = mlp.act_in_place(self._workspace.product(normal, mlp.W_gate))
+        return gate.mul_(normal @ mlp.W_in).add_(mlp.b_in)
 
     def _attend(
         self,
@@ -136,7 +152,7 @@ class Packed:
         read: int | None,
     ) -> Tensor:
         """Values z of the asking rows, `[R, H * d_head]`."""
-        q, k, v = _projected(attn, normal, asking)
+        q, k, v = self._projected(attn, normal, asking)
         k, v = self._whole("k", layer, k), self._whole("v", layer, v)
         # Where queries lie evenly, they need not be put among those of the base run.
         first = self.first if read is None else read
@@ -145,6 +161,24 @@ class Packed:
             return blocks.attended(attn, queries, k, v, first).flatten(0, 1).flatten(1)
         z = blocks.attended(attn, self._whole("q", layer, q), k, v)
         return z.flatten(0, 1).index_select(0, self.places).flatten(1)
+
+    def _projected(
+        self, attn: Attention, normal: Tensor, asking: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Q of the asking rows, k and v of all, `[R, H, d_head]`."""
+        weight = attn.adjacent_qkv if asking is normal else None
+        biases = attn.b_Q, attn.b_K, attn.b_V
+        if weight is not None:
+            together = self._workspace.product(normal, weight)
+            together.add_(torch.cat(biases).flatten())
+            heads = torch.unflatten(together, -1, (-1, attn.b_Q.shape[1]))
+            q, k, v = torch.split(heads, [len(bias) for bias in biases], 1)
+            return q, k, v
+        return (
+            blocks.project(asking, attn.all_q, attn.b_Q),
+            blocks.project(normal, attn.all_k, attn.b_K),
+            blocks.project(normal, attn.all_v, attn.b_V),
+        )
 
     def _whole(self, site: str, layer: int, rows: Tensor) -> Tensor:
         """Whole sequences `[copies * B, T, ...]`: the base run's, with rows put in."""
@@ -162,24 +196,6 @@ class Packed:
         return whole.flatten(0, 1)
 
 
-def _projected(
-    attn: Attention, normal: Tensor, asking: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Q of the asking rows, k and v of all, `[R, H, d_head]`."""
-    weight = attn.adjacent_qkv if asking is normal else None
-    biases = attn.b_Q, attn.b_K, attn.b_V
-    if weight is not None:
-        together = (normal @ weight).add_(torch.cat(biases).flatten())
-        heads = torch.unflatten(together, -1, (-1, attn.b_Q.shape[1]))
-        q, k, v = torch.split(heads, [len(bias) for bias in biases], 1)
-        return q, k, v
-    return (
-        blocks.project(asking, attn.all_q, attn.b_Q),
-        blocks.project(normal, attn.all_k, attn.b_K),
-        blocks.project(normal, attn.all_v, attn.b_V),
-    )
-
-
 def _add(
     stream: Tensor, values: Tensor, weight: Tensor, bias: Tensor, post: Norm | None
 ) -> Tensor:
@@ -188,18 +204,3 @@ def _add(
     if post is not None or stream.element_size() < 4:
         return stream + blocks.normalise(post, blocks.affine(values, weight, bias))
     return (stream + bias).addmm_(values, weight)
-
-
-def _think(weights: Layer, read: Tensor, stream: Tensor) -> Tensor:
-    """A stream with what the MLP writes to it when it reads some rows."""
-    mlp = cast("Mlp", weights.mlp)
-    active = _active(mlp, blocks.normalise(weights.ln2, read))
-    return _add(stream, active, mlp.W_out, mlp.b_out, weights.ln2_post)
-
-
-def _active(mlp: Mlp, normal: Tensor) -> Tensor:
-    """`blocks.neurons`, in place."""
-    if mlp.W_gate is None:
-        return mlp.act_in_place((normal @ mlp.W_in).add_(mlp.b_in))
-    gate = mlp.act_in_place(normal @ mlp.W_gate)
-    return gate.mul_(normal @ mlp.W_in).add_(mlp.b_in)
