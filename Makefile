@@ -34,6 +34,9 @@ TL2_IGNORES += $(addprefix --ignore=tests/unit/test_,$(addsuffix .py,agreement b
 	published recall_cost rooms saved_fuzz spread student tally))
 TL2_IGNORES += $(addprefix --ignore=tests/,demo/test_card.py demo/test_text.py demo/test_tokenizer.py)
 TL2_PYTEST = .venv-tl2/bin/python -m pytest $(TL2_IGNORES) $(PYTEST_FLAGS)
+# The release that older notebooks pin: engine, estimates and `patching` against the models themselves.
+TL211 := .venv-tl2/older/tl211
+TL211_PYTEST = PYTHONPATH=$(TL211) .venv-tl2/bin/python -m pytest tests/oracle $(PYTEST_FLAGS)
 PYTEST = .venv/bin/python -m pytest $(PYTEST_FLAGS)
 CHECK := .venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
 TEST_JS := npm run -s check && npm run -s test
@@ -90,6 +93,12 @@ chromium: .venv/installed
 	.venv/bin/python $(PIP_INSTALL) --no-deps --target $@.part -r $<
 	mv $@.part $@
 
+# And an older TransformerLens, with what it needs older.
+$(TL211): tests/tl211.lock .venv-tl2/locked
+	@rm -rf $@ $@.part
+	.venv-tl2/bin/python $(PIP_INSTALL) --no-deps --target $@.part -r $<
+	mv $@.part $@
+
 # ---- the main job ---------------------------------------------------------------------
 
 # Jupyter takes the next free port where its usual one is in use.
@@ -128,8 +137,8 @@ endef
 test: .venv/installed .venv-tl2/installed $(BUNDLE) chromium
 	@$(call lanes,'$(CHECK)' '$(TEST_JS)' '$(PYTEST)','$(TL2_PYTEST)' '$(PYTEST) -m "browser and not long"')
 
-test-long: .venv/installed .venv-tl2/installed $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%) $(HOSTS:%=.venv/hosts/%)
-	@$(call lanes,'$(PYTEST) -m "long and not gpt2 and not browser"' '$(TL2_PYTEST) -m "long and not gpt2"','$(PYTEST) -m "long and browser"')
+test-long: .venv/installed .venv-tl2/installed $(TL211) $(BUNDLE) chromium $(KERNELS:%=.venv/kernels/%) $(HOSTS:%=.venv/hosts/%)
+	@$(call lanes,'$(PYTEST) -m "long and not gpt2 and not browser"' '$(TL2_PYTEST) -m "long and not gpt2"' '$(TL211_PYTEST)','$(PYTEST) -m "long and browser"')
 
 test-py: .venv/installed $(BUNDLE)
 	@$(PYTEST)

@@ -14,7 +14,10 @@ import tempfile
 
 import torch
 
-TL_MAJOR = int(importlib.metadata.version("transformer_lens").split(".")[0])
+TL_VERSION = tuple(
+    map(int, importlib.metadata.version("transformer_lens").split(".")[:2])
+)
+TL_MAJOR = TL_VERSION[0]
 # The ways in which a user may have loaded a GPT-2-like model.
 STYLES = ("raw", "compatible") if TL_MAJOR >= 4 else ("LN", "LNPre", "folded")
 VOCABULARY = 300

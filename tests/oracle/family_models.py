@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import fields
 
 import pytest
 import torch
@@ -118,7 +119,17 @@ _NATIVE = {
 }
 # What folding norms and centring weights makes of each.
 _COMPATIBLE = tuple(f"{name}, compatible" for name in _BRIDGES)
-FAMILIES = (*_BRIDGES, *_COMPATIBLE, *_NATIVE) if TL_MAJOR >= 4 else tuple(_HOOKED)
+
+
+def _hooked_families():
+    """Those that the installed TransformerLens can be configured for: 2.11 has no QK-norm."""
+    from transformer_lens import HookedTransformerConfig
+
+    known = {field.name for field in fields(HookedTransformerConfig)}
+    return tuple(name for name, settings in _HOOKED.items() if known >= set(settings))
+
+
+FAMILIES = (*_BRIDGES, *_COMPATIBLE, *_NATIVE) if TL_MAJOR >= 4 else _hooked_families()
 # Estimates read the decoder's weights: how a Bridge keeps them is not asked every time.
 FAMILY_CASES = [
     pytest.param(
