@@ -8,18 +8,24 @@ from dataclasses import dataclass, field
 from published import effects as published_effects
 from published import grids as published_grids
 
-from patchwidget.estimate import METHODS
+from patchwidget.estimate import METHODS, Curvature
 from patchwidget.grids import Grid
 from patchwidget.nodes import HEAD_KINDS, STREAM_KINDS, Node, cut_of
 from patchwidget.rank import RANKINGS, Ranking, means_of, ranking_of, sizes_of
 from patchwidget.study import PatchStudy
 from patchwidget.verify import Agreement, Check, Figures, cost_of_verified_recall
 
-# The paths of integrated gradients are two methods here.
+# What an option makes of a method is a method of its own here.
 ESTIMATES = {
     **{name: (name, {}) for name in METHODS},
+    "ig_20": ("ig", {"steps": 20}),
     "ig_input": ("ig", {"path": "input"}),
+    "graddrop_sublayer": ("graddrop", {"cuts": "sublayer"}),
+    "atp_star_sublayer": ("atp_star", {"cuts": "sublayer"}),
 }
+# AtP with the second-order term of every node, which takes more than to patch them all.
+CORRECTED = "hvp"
+MOST_CORRECTED = 1000
 TOP = 10
 CURVE = 100  # K up to which costs are kept, for the picture
 MOST_RUNS = {"subsampling": 200, "hierarchical": 500}
@@ -97,6 +103,8 @@ def scores(study: PatchStudy, nodes: NodeList) -> Scores:
         if (found := estimates(study, nodes, method)) is not None
     }
     by_method = {method: score(found, effects) for method, found in grids.items()}
+    if len(moving) <= MOST_CORRECTED:
+        by_method[CORRECTED] = corrected(study, nodes, effects)
     by_method |= {name: ranked(study, nodes, name, effects) for name in RANKINGS}
     return Scores(len(every), effects, by_method, grids)
 
@@ -143,6 +151,26 @@ def score(grids: Sequence[Grid], effects: Mapping[Node, float]) -> Score:
         if node in effects
     ]
     return Score(Agreement(checks).overall, costs(ranking_of(*grids), effects))
+
+
+def corrected(
+    study: PatchStudy, nodes: NodeList, effects: Mapping[Node, float]
+) -> Score:
+    """AtP with every node's second-order term, at the cost of all these terms."""
+    found = study.hvp(effects)
+    atp = study.estimate(nodes.kinds[0], by=nodes.by)
+    checks = [
+        Check(node, one.value, _size(one), effects[node]) for node, one in found.items()
+    ]
+    sizes = [check.size for check in checks]
+    spent = atp.cost.passes + sum(one.cost.passes for one in found.values())
+    ranking = Ranking(CORRECTED, tuple(found), sizes, spent)
+    return Score(Agreement(checks).overall, costs(ranking, effects))
+
+
+def _size(found: Curvature) -> float:
+    """As `sizes_of` a grid."""
+    return float(found.scale.normalise(found.raw).abs().mean())
 
 
 def ranked(

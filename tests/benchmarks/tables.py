@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from estimators import ESTIMATES, TOP, NodeList, Score, Scores
+from estimators import CORRECTED, ESTIMATES, TOP, NodeList, Score, Scores
 
 from patchwidget.rank import RANKINGS
 
-METHODS = (*ESTIMATES, *RANKINGS)
+METHODS = (*ESTIMATES, CORRECTED, *RANKINGS)
 NONE = "–"
 RECALLED = (5, 10, 20)
 
