@@ -10,48 +10,48 @@ parts and 0 none of them, the *faithfulness* of C is
 of means over the pairs, as MIB defines it (Mueller et al., arXiv 2504.13151). 1 is the
 whole model's work, and 0 what is left with all parts patched: what the parts are does
 matter, since what is no part (MLPs, if heads are asked about; the embedding) still works.
+Of paths nothing is left over: all of them are parts.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from patchwidget.circuits.parts import Part
-from patchwidget.circuits.spending import Need
+from patchwidget.circuits.spending import Need, Run
 from patchwidget.effects import Effect
-from patchwidget.exact import Patch, together
 from patchwidget.grids import Scale
+from patchwidget.paths import Path
+
+Each = TypeVar("Each", bound=Part | Path)
 
 
-@dataclass(frozen=True)
-class Whole:
-    """All parts that circuits are cut out of.
+class Whole(ABC, Generic[Each, Run]):
+    """All parts that circuits are cut out of, and the run of a circuit."""
 
-    Attributes:
-        parts: each once.
-    """
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many parts there are."""
 
-    parts: tuple[Part, ...]
+    @abstractmethod
+    def without(self, parts: Iterable[Each]) -> Run:
+        """The run in which some parts are patched; what is empty where none are."""
 
-    def outside(self, circuit: Iterable[Part]) -> Patch:
-        """What is patched for a circuit: all other parts; `()` if there is none."""
-        inside = set(circuit)
-        nodes = [
-            node for part in self.parts if part not in inside for node in part.nodes
-        ]
-        return together(nodes) if nodes else ()
+    @abstractmethod
+    def only(self, circuit: Iterable[Each]) -> Run:
+        """The run in which all parts but some are patched."""
 
-    def need(self, circuits: Iterable[Iterable[Part]]) -> Need:
-        """The runs of circuits, and that of none of the parts."""
-        patches = [self.outside(()), *map(self.outside, circuits)]
-        return {"noising": [patch for patch in patches if patch]}
+    def need(self, runs: Iterable[Run]) -> Need[Run]:
+        """Some runs, and that of none of the parts."""
+        return {"noising": [run for run in (self.only(()), *runs) if run]}
 
 
-class Kept:
+class Kept(Generic[Each, Run]):
     """Faithfulness of circuits, from the effects of patching what lies outside them.
 
     Args:
@@ -63,15 +63,22 @@ class Kept:
             share could be kept.
     """
 
-    def __init__(self, whole: Whole, effects: Mapping[Patch, Effect]) -> None:
+    def __init__(self, whole: Whole[Each, Run], effects: Mapping[Run, Effect]) -> None:
         self._whole, self._effects = whole, effects
-        self.all: Effect = effects[whole.outside(())]
+        self.all: Effect = effects[whole.only(())]
         self._gap = _gap(self.all)
 
-    def of(self, circuit: Iterable[Part]) -> Tensor:
+    def by(self, circuit: Iterable[Each]) -> Tensor:
         """Faithfulness of a circuit on each pair `[B]`; their mean is f(C)."""
-        patch = self._whole.outside(circuit)
-        raw = self._effects[patch].raw if patch else torch.zeros_like(self.all.raw)
+        return self.of(self._whole.only(circuit))
+
+    def without(self, parts: Iterable[Each]) -> Tensor:
+        """Faithfulness of the whole model without some parts, `[B]`."""
+        return self.of(self._whole.without(parts))
+
+    def of(self, run: Run) -> Tensor:
+        """Faithfulness in a run, `[B]`; what is empty is the model as it is."""
+        raw = self._effects[run].raw if run else torch.zeros_like(self.all.raw)
         return (raw - self.all.raw) / self._gap
 
 
@@ -85,7 +92,7 @@ def _gap(every: Effect) -> float:
     if gap == 0 or still:
         raise ValueError(
             "patching all parts together changes the metric by no more than rounding: "
-            "there is nothing that a circuit could keep. Take other prompts, or add kinds "
-            "to among"
+            "there is nothing that a circuit could keep. Take other prompts, or, of "
+            "nodes, add kinds to among"
         )
     return gap

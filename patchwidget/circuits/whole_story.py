@@ -10,6 +10,8 @@ The three criteria are those of Wang et al. (arXiv 2211.00593, section 4):
   in the whole model as it is missed in the circuit: |f(C without K) - f(M without K)| is
   small for every K. Looked at are the circuit itself, which leaves the complement alone
   with the model, and random parts of it.
+
+They are asked of nodes in the same way as of paths; see `circuits.wiring` for these.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from patchwidget.circuits.kept import Kept, Whole
+from patchwidget.circuits.kept import Each, Kept, Whole
 from patchwidget.circuits.parts import Member, Part, place_of
+from patchwidget.circuits.spending import Run
 from patchwidget.effects import Effect
-from patchwidget.exact import Patch
+from patchwidget.paths import Path
 
 SUBSETS = 20
 
@@ -40,7 +43,7 @@ class Incompleteness:
         model: of the whole model without it, f(M without K), `[B]`.
     """
 
-    removed: tuple[Part, ...]
+    removed: tuple[Part | Path, ...]
     circuit: Tensor
     model: Tensor
 
@@ -60,14 +63,14 @@ class WholeStory:
     """How faithful, minimal and complete a circuit is.
 
     Attributes:
-        members: of the circuit.
+        members: of the circuit: nodes as `Part`, or paths.
         n_parts: of how many parts, members among them, it was cut out of.
         per_pair: faithfulness on each pair `[B]`; their mean is `faithfulness`.
         without: faithfulness without each member, `[B, n]`.
         complement: what the whole model keeps without the circuit, `[B]`.
         subsets: the circuit itself, and parts of it, taken away.
         all: the effect of patching all parts together: the work of which all else here
-            are shares.
+            are shares. Of paths it names no nodes.
 
     Example:
         >>> from patchwidget import PatchStudy, demo
@@ -78,7 +81,7 @@ class WholeStory:
         (True, True)
     """
 
-    members: tuple[Part, ...]
+    members: tuple[Part | Path, ...]
     n_parts: int
     per_pair: Tensor
     without: Tensor
@@ -115,7 +118,7 @@ class WholeStory:
         """The part K of the circuit for which the two differ most."""
         return max(self.subsets, key=lambda one: one.value)
 
-    def drop(self, member: Member) -> Tensor:
+    def drop(self, member: Member | Path) -> Tensor:
         """Drop of faithfulness on each pair without one member, `[B]`.
 
         Raises:
@@ -126,68 +129,68 @@ class WholeStory:
     def __repr__(self) -> str:
         drops = sorted(self.minimality.items(), key=lambda one: one[1])
         least = ", ".join(f"{name} {drop:+.3f}" for name, drop in drops[:3])
+        what = "paths" if isinstance(self.members[0], Path) else "parts"
         return (
-            f"{len(self.members)} of {self.n_parts} parts keep {self.faithfulness:.3f} of "
+            f"{len(self.members)} of {self.n_parts} {what} keep {self.faithfulness:.3f} of "
             f"the work; the rest alone keeps {self.complement:.3f}\n"
             f"least needed: {least}\n"
             f"least complete {self.worst}"
         )
 
 
-def story_circuits(
-    members: Sequence[Part], whole: Whole, subsets: int, seed: int
-) -> list[list[Part]]:
-    """The circuits that the three criteria look at.
+def story_runs(
+    members: Sequence[Each], whole: Whole[Each, Run], subsets: int, seed: int
+) -> list[Run]:
+    """The runs that the three criteria look at.
 
     Raises:
         ValueError: if `subsets` is negative or no number.
     """
-    found = [list(members), *(_less(members, [member]) for member in members)]
-    for removed in _removals(members, subsets, seed):
-        found += [_less(members, removed), _less(whole.parts, removed)]
-    return found
+    removals = _removals(members, subsets, seed)
+    circuits = [members, *(_less(members, [member]) for member in members)]
+    circuits += [_less(members, removed) for removed in removals]
+    return [
+        *(whole.only(circuit) for circuit in circuits),
+        *(whole.without(removed) for removed in removals),
+    ]
 
 
 def whole_story(
-    members: tuple[Part, ...],
-    whole: Whole,
-    effects: Mapping[Patch, Effect],
+    members: tuple[Each, ...],
+    whole: Whole[Each, Run],
+    effects: Mapping[Run, Effect],
     subsets: int,
     seed: int,
 ) -> WholeStory:
-    """The three criteria, from the runs of `story_circuits`.
+    """The three criteria, from the runs of `story_runs`.
 
     Raises:
         ValueError: if all parts together change nothing.
     """
     kept = Kept(whole, effects)
     missed = [
-        Incompleteness(
-            removed,
-            kept.of(_less(members, removed)),
-            kept.of(_less(whole.parts, removed)),
-        )
+        Incompleteness(removed, kept.by(_less(members, removed)), kept.without(removed))
         for removed in _removals(members, subsets, seed)
     ]
-    without = [kept.of(_less(members, [member])) for member in members]
+    without = [kept.by(_less(members, [member])) for member in members]
     return WholeStory(
         members,
-        len(whole.parts),
-        kept.of(members),
+        len(whole),
+        kept.by(members),
         torch.stack(without, 1),
         tuple(missed),
         kept.all,
     )
 
 
-def _less(parts: Sequence[Part], removed: Sequence[Part]) -> list[Part]:
+def _less(members: Sequence[Each], removed: Sequence[Each]) -> list[Each]:
     gone = set(removed)
-    return [part for part in parts if part not in gone]
+    return [member for member in members if member not in gone]
 
 
 def _removals(
-    members: Sequence[Part], subsets: int, seed: int
-) -> list[tuple[Part, ...]]:
+    members: Sequence[Each], subsets: int, seed: int
+) -> list[tuple[Each, ...]]:
     """The circuit itself, and so many random parts of it; all parts if there are few."""
     if isinstance(subsets, bool) or not isinstance(subsets, int) or subsets < 0:
         raise ValueError(f"subsets is a number of parts from 0 on, got {subsets!r}")
@@ -196,7 +199,7 @@ def _removals(
         smaller = (combinations(every, size) for size in range(1, n))
         return [every, *(part for parts in smaller for part in parts)]
     generator = random.Random(seed)  # noqa: S311 - which parts are looked at is no secret
-    drawn: dict[tuple[Part, ...], None] = {}
+    drawn: dict[tuple[Each, ...], None] = {}
     while len(drawn) < subsets:
         part = tuple(one for one in every if generator.random() < 0.5)
         if part and len(part) < n:
