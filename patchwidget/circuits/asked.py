@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from patchwidget.circuits.kept import Whole
+from patchwidget.circuits.kept import Chosen
 from patchwidget.circuits.order import Order, order_of
 from patchwidget.circuits.parts import Member, parts_of
 from patchwidget.circuits.path_members import are_paths, cut_of, paths_in_order, ranked
@@ -66,19 +65,8 @@ class Study(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A circuit, or parts in the order in which they join one.
-
-    Attributes:
-        members: `Part`s, or paths.
-        whole: all that there are of their kinds.
-        runners: who makes the runs.
-    """
-
-    members: tuple[Any, ...]
-    whole: Whole[Any, Any]
-    runners: Runners[Any]
+Asked = tuple[Chosen[Any, Any], Runners[Any]]
+"""A circuit or a ranking, and who makes the runs that it needs."""
 
 
 def circuit_of(study: Study, circuit: Circuit, among: Among) -> Asked:
@@ -121,8 +109,9 @@ def _listed(members: Circuit) -> tuple[Any, ...]:
 
 
 def _of_nodes(study: Study, parts: Sequence[Any], among: Among) -> Asked:
-    whole = Parts(universe(parts, among, study.extent))
-    return Asked(tuple(parts), whole, node_runners(study))
+    keys = tuple(parts)
+    whole = Parts(universe(keys, among, study.extent))
+    return Chosen(keys, keys, whole), node_runners(study)
 
 
 def _of_paths(study: Study, given: Sequence[Any], among: Among) -> Asked:
@@ -134,7 +123,8 @@ def _of_paths(study: Study, given: Sequence[Any], among: Among) -> Asked:
     parallel = wiring_of(study._runs, None).parallel
     paths = paths_in_order(given, study.pairs.labels, study.extent, parallel=parallel)
     wired = _wired(_side(study, "noising"), cut_of(paths))
-    return Asked(paths, wired.wiring, lambda _: wired)
+    numbers = tuple(map(wired.wiring.number, paths))
+    return Chosen(paths, numbers, wired.wiring), lambda _: wired
 
 
 def _wired(side: Study, by: str | None) -> Wired:

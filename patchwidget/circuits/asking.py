@@ -142,10 +142,10 @@ class Circuits:
             >>> len(found.members), found.n_parts
             (3, 2461)
         """
-        asked = circuit_of(self, circuit, among)
-        need = asked.whole.need(story_runs(asked.members, asked.whole, subsets, seed))
-        found = _found(self, need, asked.runners, metric, "the whole story")
-        return whole_story(asked.members, asked.whole, found["noising"], subsets, seed)
+        chosen, runners = circuit_of(self, circuit, among)
+        need = chosen.whole.need(story_runs(chosen, subsets, seed))
+        found = _found(self, need, runners, metric, "the whole story")
+        return whole_story(chosen, found["noising"], subsets, seed)
 
     def circuit_curve(
         self: Study,
@@ -171,10 +171,10 @@ class Circuits:
                 more parts are asked for than are ranked.
             IndexError, RuntimeError: see `whole_story`.
         """
-        asked = ranking_of(self, ranking, among, absolute=absolute)
-        need = asked.whole.need(curve_runs(asked.members, asked.whole, shares))
-        found = _found(self, need, asked.runners, metric, "circuit curve")
-        return circuit_curve(asked.members, asked.whole, found["noising"], shares)
+        chosen, runners = ranking_of(self, ranking, among, absolute=absolute)
+        need = chosen.whole.need(curve_runs(chosen, shares))
+        found = _found(self, need, runners, metric, "circuit curve")
+        return circuit_curve(chosen, found["noising"], shares)
 
     def circuit_cost(self: Study, what: str, members: Any, **options: Any) -> PatchCost:
         """What a question about a circuit would cost now, in all directions it needs.
@@ -235,9 +235,8 @@ def _whole_story(
     subsets: int = SUBSETS,
     seed: int = 0,
 ) -> Needed:
-    asked = circuit_of(study, circuit, among)
-    runs = story_runs(asked.members, asked.whole, subsets, seed)
-    return asked.whole.need(runs), asked.runners
+    chosen, runners = circuit_of(study, circuit, among)
+    return chosen.whole.need(story_runs(chosen, subsets, seed)), runners
 
 
 def _circuit_curve(
@@ -248,10 +247,8 @@ def _circuit_curve(
     absolute: bool = False,
     shares: Sequence[float] = MIB_SHARES,
 ) -> Needed:
-    asked = ranking_of(study, ranking, among, absolute=absolute)
-    return asked.whole.need(curve_runs(asked.members, asked.whole, shares)), (
-        asked.runners
-    )
+    chosen, runners = ranking_of(study, ranking, among, absolute=absolute)
+    return chosen.whole.need(curve_runs(chosen, shares)), runners
 
 
 _NEEDS: Mapping[str, Callable[..., Needed]] = {

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from patchwidget.circuits.kept import Each, Kept, Whole
+from patchwidget.circuits.kept import Chosen, Kept, Key
 from patchwidget.circuits.parts import Part
 from patchwidget.circuits.spending import Run
 from patchwidget.effects import Effect
@@ -92,10 +92,12 @@ class CircuitCurve:
         return f"CPR {self.cpr:.3f}, CMD {self.cmd:.3f}; faithfulness by size {told}"
 
 
-def curve_sizes(
-    order: Sequence[Each], whole: Whole[Each, Run], shares: Sequence[float]
-) -> tuple[int, ...]:
+def curve_sizes(chosen: Chosen[Key, Run], shares: Sequence[float]) -> tuple[int, ...]:
     """How many parts each circuit has.
+
+    Args:
+        chosen: the parts in the order in which they join.
+        shares: see `CircuitCurve`.
 
     Raises:
         ValueError: if shares are not ascending numbers in (0, 1], or a circuit has more
@@ -107,43 +109,38 @@ def curve_sizes(
         raise ValueError(
             f"shares={shares!r}: give two or more ascending numbers above 0 and up to 1"
         )
-    n_parts = len(whole)
+    n_parts, n_ranked = len(chosen.whole), len(chosen.keys)
     sizes = tuple(int(share * n_parts) for share in shares)
-    too_large = [size for size in sizes if len(order) < size < n_parts]
+    too_large = [size for size in sizes if n_ranked < size < n_parts]
     if too_large:
         raise ValueError(
             f"a circuit of {too_large[0]} of the {n_parts} parts is asked for, and only "
-            f"{len(order)} are ranked: rank all of them, or give smaller shares=(...)"
+            f"{n_ranked} are ranked: rank all of them, or give smaller shares=(...)"
         )
     return sizes
 
 
-def curve_runs(
-    order: Sequence[Each], whole: Whole[Each, Run], shares: Sequence[float]
-) -> list[Run]:
+def curve_runs(chosen: Chosen[Key, Run], shares: Sequence[float]) -> list[Run]:
     """The runs of the circuits of a curve.
 
     Raises:
         ValueError: see `curve_sizes`.
     """
-    sizes = curve_sizes(order, whole, shares)
+    whole = chosen.whole
     return [
-        whole.without(()) if size == len(whole) else whole.only(order[:size])
-        for size in sizes
+        whole.without(()) if size == len(whole) else whole.only(chosen.keys[:size])
+        for size in curve_sizes(chosen, shares)
     ]
 
 
 def circuit_curve(
-    order: tuple[Each, ...],
-    whole: Whole[Each, Run],
-    effects: Mapping[Run, Effect],
-    shares: Sequence[float],
+    chosen: Chosen[Key, Run], effects: Mapping[Run, Effect], shares: Sequence[float]
 ) -> CircuitCurve:
     """A curve, from the runs of `curve_runs`.
 
     Raises:
         ValueError: see `curve_sizes`; if all parts together change nothing.
     """
-    kept = Kept(whole, effects)
-    values = torch.stack([kept.of(run) for run in curve_runs(order, whole, shares)], 1)
-    return CircuitCurve(order, tuple(shares), curve_sizes(order, whole, shares), values)
+    kept, sizes = Kept(chosen.whole, effects), curve_sizes(chosen, shares)
+    values = torch.stack([kept.of(run) for run in curve_runs(chosen, shares)], 1)
+    return CircuitCurve(chosen.members, tuple(shares), sizes, values)

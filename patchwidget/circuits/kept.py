@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,22 +29,25 @@ from patchwidget.effects import Effect
 from patchwidget.grids import Scale
 from patchwidget.paths import Path
 
-Each = TypeVar("Each", bound=Part | Path)
+Key = TypeVar("Key")
 
 
-class Whole(ABC, Generic[Each, Run]):
-    """All parts that circuits are cut out of, and the run of a circuit."""
+class Whole(ABC, Generic[Key, Run]):
+    """All parts that circuits are cut out of, and the run of a circuit.
+
+    A part is known by a key: a `Part` itself, or a path's number.
+    """
 
     @abstractmethod
     def __len__(self) -> int:
         """How many parts there are."""
 
     @abstractmethod
-    def without(self, parts: Iterable[Each]) -> Run:
+    def without(self, parts: Iterable[Key]) -> Run:
         """The run in which some parts are patched; what is empty where none are."""
 
     @abstractmethod
-    def only(self, circuit: Iterable[Each]) -> Run:
+    def only(self, circuit: Iterable[Key]) -> Run:
         """The run in which all parts but some are patched."""
 
     def need(self, runs: Iterable[Run]) -> Need[Run]:
@@ -51,7 +55,31 @@ class Whole(ABC, Generic[Each, Run]):
         return {"noising": [run for run in (self.only(()), *runs) if run]}
 
 
-class Kept(Generic[Each, Run]):
+@dataclass(frozen=True)
+class Chosen(Generic[Key, Run]):
+    """Some of all parts: a circuit, or parts in the order in which they join one.
+
+    Attributes:
+        members: the parts, or paths.
+        keys: theirs.
+        whole: all that there are.
+    """
+
+    members: tuple[Part | Path, ...]
+    keys: tuple[Key, ...]
+    whole: Whole[Key, Run]
+
+    def less(self, removed: Iterable[int]) -> Run:
+        """The run of a circuit without some members, which are told by their places."""
+        gone = set(removed)
+        return self.whole.only(k for i, k in enumerate(self.keys) if i not in gone)
+
+    def without(self, removed: Iterable[int]) -> Run:
+        """The run of the whole model without some members."""
+        return self.whole.without(self.keys[place] for place in removed)
+
+
+class Kept(Generic[Run]):
     """Faithfulness of circuits, from the effects of patching what lies outside them.
 
     Args:
@@ -63,21 +91,17 @@ class Kept(Generic[Each, Run]):
             share could be kept.
     """
 
-    def __init__(self, whole: Whole[Each, Run], effects: Mapping[Run, Effect]) -> None:
-        self._whole, self._effects = whole, effects
+    def __init__(self, whole: Whole[Any, Run], effects: Mapping[Run, Effect]) -> None:
+        self._effects = effects
         self.all: Effect = effects[whole.only(())]
         self._gap = _gap(self.all)
 
-    def by(self, circuit: Iterable[Each]) -> Tensor:
-        """Faithfulness of a circuit on each pair `[B]`; their mean is f(C)."""
-        return self.of(self._whole.only(circuit))
-
-    def without(self, parts: Iterable[Each]) -> Tensor:
-        """Faithfulness of the whole model without some parts, `[B]`."""
-        return self.of(self._whole.without(parts))
-
     def of(self, run: Run) -> Tensor:
-        """Faithfulness in a run, `[B]`; what is empty is the model as it is."""
+        """Faithfulness in a run on each pair `[B]`; their mean is f(C).
+
+        Args:
+            run: of a circuit; what is empty is the model as it is.
+        """
         raw = self._effects[run].raw if run else torch.zeros_like(self.all.raw)
         return (raw - self.all.raw) / self._gap
 

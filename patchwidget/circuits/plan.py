@@ -139,8 +139,8 @@ class Plan:
         >>> from patchwidget.paths import Path
         >>> wiring = Wiring(Extent(2, 2, 2, n_pos=5, d_mlp=0), parallel=False)
         >>> plan = Plan(wiring, Prices(1, 1, 1, 1, 1), first=0, still=True)
-        >>> circuit = ["embed -> L0H1.q", "L0H1 -> final"]
-        >>> plan.add(wiring.only(map(Path.parse, circuit)))
+        >>> circuit = map(Path.parse, ["embed -> L0H1.q", "L0H1 -> final"])
+        >>> plan.add(wiring.only(map(wiring.number, circuit)))
         >>> plan.n_states, plan.works
         (2, [8])
     """

@@ -17,20 +17,21 @@ They are asked of nodes in the same way as of paths; see `circuits.wiring` for t
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from patchwidget.circuits.kept import Each, Kept, Whole
+from patchwidget.circuits.kept import Chosen, Kept, Key
 from patchwidget.circuits.parts import Member, Part, place_of
 from patchwidget.circuits.spending import Run
 from patchwidget.effects import Effect
 from patchwidget.paths import Path
 
 SUBSETS = 20
+_TOLD = 8  # names of those that are taken away
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,9 @@ class Incompleteness:
         return abs(float((self.circuit - self.model).mean()))
 
     def __repr__(self) -> str:
-        names = ", ".join(map(str, self.removed))
+        names = ", ".join(map(str, self.removed[:_TOLD]))
+        more = len(self.removed) - _TOLD
+        names += f" and {more} more" if more > 0 else ""
         left = f"{float(self.circuit.mean()):.3f} left of the circuit"
         return f"without {names}: {left}, {float(self.model.mean()):.3f} of the model"
 
@@ -138,70 +141,60 @@ class WholeStory:
         )
 
 
-def story_runs(
-    members: Sequence[Each], whole: Whole[Each, Run], subsets: int, seed: int
-) -> list[Run]:
+def story_runs(chosen: Chosen[Key, Run], subsets: int, seed: int) -> list[Run]:
     """The runs that the three criteria look at.
 
     Raises:
         ValueError: if `subsets` is negative or no number.
     """
-    removals = _removals(members, subsets, seed)
-    circuits = [members, *(_less(members, [member]) for member in members)]
-    circuits += [_less(members, removed) for removed in removals]
+    removals = _removals(len(chosen.keys), subsets, seed)
+    ones = ((place,) for place in range(len(chosen.keys)))
     return [
-        *(whole.only(circuit) for circuit in circuits),
-        *(whole.without(removed) for removed in removals),
+        *(chosen.less(removed) for removed in [(), *ones, *removals]),
+        *(chosen.without(removed) for removed in removals),
     ]
 
 
 def whole_story(
-    members: tuple[Each, ...],
-    whole: Whole[Each, Run],
-    effects: Mapping[Run, Effect],
-    subsets: int,
-    seed: int,
+    chosen: Chosen[Key, Run], effects: Mapping[Run, Effect], subsets: int, seed: int
 ) -> WholeStory:
     """The three criteria, from the runs of `story_runs`.
 
     Raises:
         ValueError: if all parts together change nothing.
     """
-    kept = Kept(whole, effects)
+    kept, members = Kept(chosen.whole, effects), chosen.members
     missed = [
-        Incompleteness(removed, kept.by(_less(members, removed)), kept.without(removed))
-        for removed in _removals(members, subsets, seed)
+        Incompleteness(
+            tuple(members[place] for place in removed),
+            kept.of(chosen.less(removed)),
+            kept.of(chosen.without(removed)),
+        )
+        for removed in _removals(len(members), subsets, seed)
     ]
-    without = [kept.by(_less(members, [member])) for member in members]
+    without = [kept.of(chosen.less([place])) for place in range(len(members))]
     return WholeStory(
         members,
-        len(whole),
-        kept.by(members),
+        len(chosen.whole),
+        kept.of(chosen.less([])),
         torch.stack(without, 1),
         tuple(missed),
         kept.all,
     )
 
 
-def _less(members: Sequence[Each], removed: Sequence[Each]) -> list[Each]:
-    gone = set(removed)
-    return [member for member in members if member not in gone]
-
-
-def _removals(
-    members: Sequence[Each], subsets: int, seed: int
-) -> list[tuple[Each, ...]]:
+def _removals(n_members: int, subsets: int, seed: int) -> list[tuple[int, ...]]:
     """The circuit itself, and so many random parts of it; all parts if there are few."""
     if isinstance(subsets, bool) or not isinstance(subsets, int) or subsets < 0:
         raise ValueError(f"subsets is a number of parts from 0 on, got {subsets!r}")
-    every, n = tuple(members), len(members)
-    if n <= subsets and 2**n - 2 <= subsets:
-        smaller = (combinations(every, size) for size in range(1, n))
+    every = tuple(range(n_members))
+    if n_members <= subsets and 2**n_members - 2 <= subsets:
+        smaller = (combinations(every, size) for size in range(1, n_members))
         return [every, *(part for parts in smaller for part in parts)]
     generator = random.Random(seed)  # noqa: S311 - which parts are looked at is no secret
-    drawn: dict[tuple[Each, ...], None] = {}
+    drawn: dict[tuple[int, ...], None] = {}
     while len(drawn) < subsets:
         part = tuple(one for one in every if generator.random() < 0.5)
-        if part and len(part) < n:
+        if part and len(part) < n_members:
             drawn[part] = None
     return [every, *drawn]

@@ -74,7 +74,7 @@ class Wired:
         >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs(), direction="noising")
         >>> wiring = wiring_of(study._runs, by=None)
         >>> wired = Wired(study._runs, wiring, study._watch, study._runner, budget=None)
-        >>> cut = wiring.only([Path.parse("embed -> final")])
+        >>> cut = wiring.only([wiring.number(Path.parse("embed -> final"))])
         >>> [step.done for step in wired.steps([cut])][-1]
         1
         >>> wired.known.of()[cut].raw.shape

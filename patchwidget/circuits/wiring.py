@@ -53,7 +53,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Wiring(Whole[Path, Cut]):
+class Wiring(Whole[int, Cut]):
     """All paths of a model.
 
     Attributes:
@@ -65,7 +65,7 @@ class Wiring(Whole[Path, Cut]):
         >>> wiring = Wiring(Extent(1, 2, 2, n_pos=5, d_mlp=8), parallel=False)
         >>> len(wiring), len(Wiring(wiring.extent, parallel=False, by="pos"))
         (13, 65)
-        >>> cut = wiring.only([Path.parse("embed -> L0H1.q")])
+        >>> cut = wiring.only([wiring.number(Path.parse("embed -> L0H1.q"))])
         >>> int(wiring.kept(cut).sum())
         1
     """
@@ -113,16 +113,15 @@ class Wiring(Whole[Path, Cut]):
         whole = Writer(writer.part, writer.layer, writer.head)
         return self._numbers[whole, reader] * self.n_cuts + (writer.pos or 0)
 
-    def without(self, parts: Iterable[Path]) -> Cut:
-        """The run in which some paths are cut."""
-        return self._cut(parts, all_but=False)
+    def without(self, parts: Iterable[int]) -> Cut:
+        """The run in which some paths are cut, which are told by their numbers."""
+        return self._cut(frozenset(parts), all_but=False)
 
-    def only(self, circuit: Iterable[Path]) -> Cut:
+    def only(self, circuit: Iterable[int]) -> Cut:
         """The run in which all other paths are cut."""
-        return self._cut(circuit, all_but=True)
+        return self._cut(frozenset(circuit), all_but=True)
 
-    def _cut(self, paths: Iterable[Path], *, all_but: bool) -> Cut:
-        numbers = frozenset(map(self.number, paths))
+    def _cut(self, numbers: frozenset[int], *, all_but: bool) -> Cut:
         if 2 * len(numbers) > len(self):  # one run, one name
             return Cut(self._all - numbers, not all_but)
         return Cut(numbers, all_but)

@@ -53,6 +53,14 @@ def every_path(wiring):
     ]
 
 
+def without(wiring, paths):
+    return wiring.without(map(wiring.number, paths))
+
+
+def only(wiring, paths):
+    return wiring.only(map(wiring.number, paths))
+
+
 NOTHING_CUT, ALL_CUT = Cut(frozenset(), False), Cut(frozenset(), True)
 
 
@@ -131,7 +139,7 @@ def test_without_one_path_is_to_patch_it_into_the_clean_run(
     study = PatchStudy(model, *tokens, direction="noising")
     wired = wired_of(study, by=by)
     paths = every_path(wired.wiring)[:: 1 if by is None else 3]
-    raw = raw_of(wired, [wired.wiring.without([path]) for path in paths])
+    raw = raw_of(wired, [without(wired.wiring, [path]) for path in paths])
     for path, found in zip(paths, raw, strict=True):
         expected = study.exact_paths(path.writers[0], path.readers[0]).raw
         assert_close(found, expected.reshape(-1), rtol=1e-4, atol=1e-5)
@@ -324,8 +332,9 @@ def test_steps_that_are_closed_keep_what_they_finished(random):
 def test_a_small_budget_gives_the_same(random, by):
     study = random.reversed()
     plenty = wired_of(study, by=by)
-    cuts = [plenty.wiring.without([path]) for path in every_path(plenty.wiring)[::9]]
-    cuts += [plenty.wiring.only([*every_path(plenty.wiring)[n::4]]) for n in range(4)]
+    paths = every_path(plenty.wiring)
+    cuts = [without(plenty.wiring, [path]) for path in paths[::9]]
+    cuts += [only(plenty.wiring, paths[n::4]) for n in range(4)]
     least = plenty._bytes(plenty._plan())
     tight = wired_of(study, by=by, budget=least)
     assert len(list(tight._plans(cuts))) == len(cuts)
@@ -341,14 +350,14 @@ def test_what_circuits_have_in_common_is_computed_once(random):
     chain = list(
         map(Path.parse, ["embed -> L0H1.v", "L0H1 -> L2H0.q", "L2H0 -> final"])
     )
-    plan.add(wiring.only(chain))
+    plan.add(only(wiring, chain))
     # The embedding, and both heads.
     assert plan.n_states == 3
-    plan.add(wiring.only(chain))
+    plan.add(only(wiring, chain))
     assert plan.works[1] < plan.works[0] / 10
-    plan.add(wiring.only(chain[:2]))
+    plan.add(only(wiring, chain[:2]))
     assert plan.n_states == 3, "the same heads write the same"
-    plan.add(wiring.only(chain[1:]))
+    plan.add(only(wiring, chain[1:]))
     assert plan.n_states == 3, "no head reads anything new"
     plan.add(wiring.without([]))
     assert plan.n_states == 3 + len(wiring.writers) - 1
