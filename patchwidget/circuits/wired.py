@@ -104,7 +104,7 @@ class Wired:
         Raises:
             ValueError: if the budget is too small for one.
         """
-        plans = self._plans(self._new(patches))
+        plans = filter(None, self._plans(self._new(patches)))
         return self._runner.price([work for plan in plans for work in plan.works])
 
     def steps(self, patches: Collection[Cut]) -> Generator[Progress, None, None]:
@@ -123,7 +123,7 @@ class Wired:
         yield Progress(done, total, work=float(not new))
         plans = []
         for plan in self._plans(new):
-            plans.append(plan)
+            plans += [] if plan is None else [plan]
             yield Progress(done, total)
         self._runs.drop_graphs()  # the runs want the memory
         all_work, worked = sum(plan.work for plan in plans), 0
@@ -158,8 +158,11 @@ class Wired:
         still = self._runs.ablation is None
         return Plan(self.wiring, self._prices, first=self._first, still=still)
 
-    def _plans(self, cuts: Sequence[Cut]) -> Iterator[Plan]:
-        """Plans of as many of the circuits as memory holds and keep this machine busy."""
+    def _plans(self, cuts: Sequence[Cut]) -> Iterator[Plan | None]:
+        """Plans of as many of the circuits as memory holds and keep this machine busy.
+
+        None stands for a circuit that has joined a plan, which is not made by then.
+        """
         plan = self._plan()
         self._require_memory(plan)
         for cut in cuts:
@@ -167,6 +170,7 @@ class Wired:
                 yield plan
                 plan = self._plan()
             plan.add(cut)
+            yield None
         if plan.cuts:
             yield plan
 

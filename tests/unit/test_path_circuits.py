@@ -337,8 +337,8 @@ def test_a_small_budget_gives_the_same(random, by):
     cuts += [only(plenty.wiring, paths[n::4]) for n in range(4)]
     least = plenty._bytes(plenty._plan())
     tight = wired_of(study, by=by, budget=least)
-    assert len(list(tight._plans(cuts))) == len(cuts)
-    assert len(list(plenty._plans(cuts))) < len(cuts)
+    assert len(list(filter(None, tight._plans(cuts)))) == len(cuts)
+    assert len(list(filter(None, plenty._plans(cuts)))) < len(cuts)
     assert_close(raw_of(tight, cuts), raw_of(plenty, cuts), rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match=f"give budget={least} or more"):
         raw_of(wired_of(study, by=by, budget=least - 1), cuts)
