@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -110,7 +110,7 @@ class WiredRuns:
         """Heads one by one, each with all the inputs that it has in some run."""
         plan = self._plan.layers[number]
         read = {
-            place: self._read(number, place, normal[list(inputs)])
+            place: self._read(number, place, normal[self._rows(inputs)])
             for place, inputs in plan.read.items()
         }
         by_head = sorted(plan.heads.items())
@@ -145,19 +145,22 @@ class WiredRuns:
         def side(part: str, of_key: int) -> Tensor:
             place = part, head if part == "q" else head // attn.group
             chosen = [known[place][key[of_key]] for key in states]
-            return read[place][chosen].flatten(0, 1)[:, :, None]
+            return read[place][self._rows(chosen)].flatten(0, 1)[:, :, None]
 
         z = blocks.attended(attn, side("q", 1), side("k", 2), side("v", 3), first)
         ablated = self._ground.swap.values["z", number][:, first:, head]
         step = torch.unflatten(z[:, :, 0], 0, (len(states), -1)) - ablated
-        self._writes[list(states.values())] = step @ attn.W_O[head]
+        self._writes[self._rows(states.values())] = step @ attn.W_O[head]
 
     def _run_mlp(self, number: int, inputs: Tensor) -> None:
         states, block = self._plan.layers[number].mlps, self._weights.layers[number]
-        out = read(block, "mlp", inputs[list(states)].flatten(0, 1))
+        out = read(block, "mlp", inputs[self._rows(states)].flatten(0, 1))
         ablated = self._ground.swap.values["mlp_out", number][:, self._plan.first :]
         step = torch.unflatten(out, 0, (len(states), -1)) - ablated
-        self._writes[list(states.values())] = step
+        self._writes[self._rows(states.values())] = step
+
+    def _rows(self, numbers: Iterable[int]) -> Tensor:
+        return torch.tensor(list(numbers), device=self._writes.device)
 
     def values(self) -> dict[str, Tensor]:
         """The metrics of each circuit's run, `[circuits, B]` each.
@@ -187,7 +190,7 @@ class WiredRuns:
         for name, metric in swap.metrics.items():
             values = self._read_metric(metric, readout)
             check_finite(values, name, "the run of a circuit of paths")
-            found[name] = values[plan.end_of]
+            found[name] = values[self._rows(plan.end_of)]
         return found
 
     def _read_metric(self, metric: Metric, readout: StreamReadout) -> Tensor:

@@ -15,7 +15,7 @@ from through_hooks import by_hooks
 from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
-from patchwidget import Pairs, PatchStudy, Reader, Writer, sources
+from patchwidget import Pairs, PatchStudy, PatchWidget, Reader, Writer, sources
 from patchwidget.circuits import MIB_SHARES, Wired
 from patchwidget.circuits.wired import wiring_of
 from patchwidget.circuits.wiring import Cut
@@ -342,6 +342,35 @@ def test_a_small_budget_gives_the_same(random, by):
     assert_close(raw_of(tight, cuts), raw_of(plenty, cuts), rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match=f"give budget={least} or more"):
         raw_of(wired_of(study, by=by, budget=least - 1), cuts)
+
+
+def test_the_page_and_others_have_turns_in_between(random, recorded):
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS))
+    with torch.inference_mode():
+        steps = study.steps("whole_story", SOME, subsets=1)
+        next(step for step in steps if step.work)
+        assert torch.is_inference_mode_enabled()
+        steps.close()
+    widget = PatchWidget(study)
+    widget.run("whole_story", SOME, subsets=1)
+    widget.close()
+    assert study.circuit_cost("whole_story", SOME, subsets=1).patches == 0
+    found, expected = (
+        one.whole_story(SOME, subsets=1).per_pair for one in (study, random)
+    )
+    assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_that_changes_meanwhile_is_noticed():
+    model = random_model(STYLES[0], n_layers=2, n_heads=2)
+    study = PatchStudy(model, *random_tokens(3, 5, **TOKENS))
+    steps = study.steps("whole_story", SOME[:1])
+    next(step for step in steps if step.work)
+    with torch.no_grad():
+        next(model.parameters()).add_(0.5)
+    with pytest.raises(RuntimeError, match="weights changed"):
+        list(steps)
+    assert not study.reversed()._wired[None].known.of()
 
 
 def test_what_circuits_have_in_common_is_computed_once(random):
