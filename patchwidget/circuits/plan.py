@@ -163,6 +163,14 @@ class Plan:
         """The most inputs that a layer has."""
         return max(len(layer.inputs) for layer in self.layers)
 
+    @property
+    def busiest(self) -> float:
+        """How many runs of the whole layer the layer with the most to do amounts to."""
+        n_heads = self._wiring.extent.n_heads
+        return max(
+            max(len(layer.heads) / n_heads, len(layer.mlps)) for layer in self.layers
+        )
+
     def add(self, cut: Cut) -> None:
         """One more circuit."""
         before, kept = self.work, self._wiring.kept(cut)

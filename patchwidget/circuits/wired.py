@@ -176,10 +176,9 @@ class Wired:
 
     def _holds_more(self, plan: Plan) -> bool:
         """Whether a plan may take one more circuit, of which no state is known by now."""
-        swap, at_most = self._ground.swap, len(self.wiring.writers)
-        states = plan.n_states + at_most
-        rows = states * len(swap.tokens) * (swap.n_pos - self._first)
-        is_busy = rows > rows_at_once(swap) * at_most
+        swap = self._ground.swap
+        rows = len(swap.tokens) * (swap.n_pos - self._first)
+        is_busy = (plan.busiest + 1) * rows > rows_at_once(swap)
         return not is_busy and self._bytes(plan) <= budget_of(swap)
 
     def _bytes(self, plan: Plan) -> int:
