@@ -9,10 +9,11 @@ for each path of C that leads to it, what the path's writer writes differently:
 
 where write(w) is what w makes of its own inputs in this very run, and the embedding's is
 the clean one (ACDC: Conmy et al., arXiv 2304.14997; EAP: Syed et al., arXiv 2310.10348;
-the edge circuits of MIB). With all paths this is the clean run, and with none of them the
-ablated stream runs into the end of the model. Ablated are the writes of the corrupted
-prompts, or of the study's source: their sum (a mean's, with its mean writes) is the ablated
-stream, also where no prompt has such a one. Biases of attention are part of no write.
+the edge circuits of MIB and, by position, of TransformerLens 4.3's `faithfulness`). With
+all paths this is the clean run, and with none of them the ablated stream runs into the end
+of the model. Ablated are the writes of the corrupted prompts, or of the study's source:
+their sum is the ablated stream (a mean's is made of mean writes), also where no prompt has
+such a one. Biases of attention are part of no write.
 
 Cut by position, a path carries what is written at one position.
 """

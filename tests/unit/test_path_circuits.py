@@ -352,7 +352,7 @@ def test_the_page_and_others_have_turns_in_between(random, recorded):
         assert torch.is_inference_mode_enabled()
         steps.close()
     widget = PatchWidget(study)
-    widget.run("whole_story", SOME, subsets=1)
+    widget.run("whole_story", list(map(Path.parse, SOME)), subsets=1)
     widget.close()
     assert study.circuit_cost("whole_story", SOME, subsets=1).patches == 0
     found, expected = (
