@@ -7,6 +7,7 @@ from patchwidget.circuits.parts import Member, Part
 from patchwidget.circuits.repair import BACKUP, NEGATIVE, Repair, Response
 from patchwidget.circuits.self_repair import SelfRepair
 from patchwidget.circuits.whole_story import Incompleteness, WholeStory
+from patchwidget.circuits.wired import Wired
 
 __all__ = [
     "BACKUP",
@@ -26,5 +27,6 @@ __all__ = [
     "SelfRepair",
     "Side",
     "WholeStory",
+    "Wired",
     "circuit_steps",
 ]

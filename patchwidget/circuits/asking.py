@@ -3,72 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from patchwidget.circuits.asked import (
+    Among,
+    Circuit,
+    PathOrder,
+    Study,
+    circuit_of,
+    node_runners,
+    ranking_of,
+)
 from patchwidget.circuits.curve import (
     MIB_SHARES,
     CircuitCurve,
     circuit_curve,
-    curve_circuits,
+    curve_runs,
 )
 from patchwidget.circuits.interactions import (
     Interactions,
     interaction_need,
     interactions,
 )
-from patchwidget.circuits.kept import Whole
-from patchwidget.circuits.order import Order, order_of
+from patchwidget.circuits.order import Order
 from patchwidget.circuits.parts import Member, Part, parts_of
 from patchwidget.circuits.repair import Repair
 from patchwidget.circuits.self_repair import SelfRepair
-from patchwidget.circuits.spending import Found, Need, price, spend
-from patchwidget.circuits.universe import universe
+from patchwidget.circuits.spending import Need, Run, Runners, price, spend
 from patchwidget.circuits.whole_story import (
     SUBSETS,
     WholeStory,
-    story_circuits,
+    story_runs,
     whole_story,
 )
-from patchwidget.exact import Patch, PatchCost, Progress, Runner
+from patchwidget.effects import Effect
+from patchwidget.exact import PatchCost, Progress
 from patchwidget.exact.bar import exhaust
-from patchwidget.nodes import Extent
-from patchwidget.pairs import TokenPairs
-from patchwidget.runs import Direction, Runs, computing
-from patchwidget.watch import Watch
+from patchwidget.runs import Direction, computing
 
 Members = Iterable[Member] | Member
-
-
-class _Study(Protocol):
-    """What these questions need of a study."""
-
-    pairs: TokenPairs
-    _runs: Runs
-    _runner: Runner
-    _watch: Watch
-    _budget: int | None
-    _repairs: dict[tuple[Patch, str], Repair]
-
-    @property
-    def extent(self) -> Extent: ...
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def direction(self) -> Direction: ...
-
-    @property
-    def directions(self) -> tuple[Direction, ...]: ...
-
-    def reversed(self) -> Any: ...
 
 
 class Circuits:
     """The part of `PatchStudy` that asks how nodes work together."""
 
     def interactions(
-        self: _Study, nodes: Members, *, metric: str | None = None
+        self: Study, nodes: Members, *, metric: str | None = None
     ) -> Interactions:
         """What every two of some nodes do together beyond what each does alone.
 
@@ -87,10 +67,11 @@ class Circuits:
         """
         parts = _picked(self, nodes)
         need = interaction_need(parts, self.directions)
-        return interactions(parts, _found(self, need, metric, "interactions"))
+        runners = node_runners(self)
+        return interactions(parts, _found(self, need, runners, metric, "interactions"))
 
     def self_repair(
-        self: _Study, nodes: Members, *, metric: str | None = None
+        self: Study, nodes: Members, *, metric: str | None = None
     ) -> Repair:
         """How every later head's direct effect changes when nodes are patched together.
 
@@ -116,10 +97,10 @@ class Circuits:
         return self._repairs[run.patch, name]
 
     def whole_story(
-        self: _Study,
-        circuit: Members,
+        self: Study,
+        circuit: Circuit,
         *,
-        among: Iterable[str] | str | None = None,
+        among: Among = None,
         subsets: int = SUBSETS,
         seed: int = 0,
         metric: str | None = None,
@@ -129,11 +110,16 @@ class Circuits:
         In the noising direction, whichever is the study's: what lies outside gets the
         corrupted run's values, or those of the study's ablation, such as a mean's.
 
+        A circuit of paths is cut out of all paths of the model: who reads takes in what
+        the ablated run has there, and what the circuit's paths bring; see
+        `circuits.wiring`. That needs the decoder.
+
         Args:
             circuit: its members: heads (or their q, k, v or patterns), MLPs (`"L3.mlp"`),
-                `"embed"`, `attn_out` or `mlp_out` at positions.
+                `"embed"`, `attn_out` or `mlp_out` at positions; or paths and their names
+                (`"L1H0 -> L2H1.v"`), all of all positions or each of one.
             among: the kinds that it is cut out of, such as `("z", "mlp")`; None is those
-                of the members, all of them cut as the members are.
+                of the members, all of them cut as the members are. Not for paths.
             subsets: how many random parts of the circuit are taken away to see whether it
                 is complete; all parts, if there are no more.
             seed: of their drawing.
@@ -141,21 +127,31 @@ class Circuits:
 
         Raises:
             ValueError: if there is no member, one is given twice or overlaps another, is
-                not of the kinds or cannot be a member; if all parts together change
-                nothing, or the metric is not finite in a run.
-            IndexError: if the model has no such node.
+                not of the kinds or cannot be a member; if a path runs backwards, or is
+                named beside nodes; for paths where the decoder does not cover the model,
+                or heads write through a post-norm; if all parts together change nothing,
+                or the metric is not finite in a run.
+            IndexError: if the model has no such node, or end of a path.
             RuntimeError: if the model changed since the study captured its runs.
+
+        Example:
+            >>> from patchwidget import PatchStudy, demo
+            >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs(order="BABA"))
+            >>> paths = ["L2H1 -> L4H0.q", "L2H1 -> L4H1.q", "L4H0 -> final"]
+            >>> found = study.whole_story(paths, subsets=0)
+            >>> len(found.members), found.n_parts
+            (3, 2461)
         """
-        members, whole = _circuit(self, circuit, among)
-        need = whole.need(story_circuits(members, whole, subsets, seed))
-        effects = _found(self, need, metric, "the whole story")["noising"]
-        return whole_story(members, whole, effects, subsets, seed)
+        chosen, runners = circuit_of(self, circuit, among)
+        need = chosen.whole.need(story_runs(chosen, subsets, seed))
+        found = _found(self, need, runners, metric, "the whole story")
+        return whole_story(chosen, found["noising"], subsets, seed)
 
     def circuit_curve(
-        self: _Study,
-        ranking: Order,
+        self: Study,
+        ranking: Order | PathOrder,
         *,
-        among: Iterable[str] | str | None = None,
+        among: Among = None,
         absolute: bool = False,
         shares: Sequence[float] = MIB_SHARES,
         metric: str | None = None,
@@ -163,7 +159,8 @@ class Circuits:
         """Faithfulness over the size of circuits, and its areas CPR and CMD.
 
         Args:
-            ranking: a grid, a list of grids, a `Ranking`, or members in order.
+            ranking: a grid, a list of grids, a `Ranking`, or members in order; of paths a
+                `PathGrid`, such as `paths()`, or paths in order.
             among: see `whole_story`.
             absolute: whether grids rank by size (MIB's CMD) or by signed value (its CPR).
             shares: sizes, as shares of all parts.
@@ -174,14 +171,12 @@ class Circuits:
                 more parts are asked for than are ranked.
             IndexError, RuntimeError: see `whole_story`.
         """
-        order, whole = _ranked(self, ranking, among, absolute=absolute)
-        need = whole.need(curve_circuits(order, whole, shares))
-        effects = _found(self, need, metric, "circuit curve")["noising"]
-        return circuit_curve(order, whole, effects, shares)
+        chosen, runners = ranking_of(self, ranking, among, absolute=absolute)
+        need = chosen.whole.need(curve_runs(chosen, shares))
+        found = _found(self, need, runners, metric, "circuit curve")
+        return circuit_curve(chosen, found["noising"], shares)
 
-    def circuit_cost(
-        self: _Study, what: str, members: Any, **options: Any
-    ) -> PatchCost:
+    def circuit_cost(self: Study, what: str, members: Any, **options: Any) -> PatchCost:
         """What a question about a circuit would cost now, in all directions it needs.
 
         Args:
@@ -198,11 +193,11 @@ class Circuits:
             run, name = _repair(self, members, **options)
             is_known = (run.patch, name) in self._repairs
             return self._runner.price([] if is_known else [run.work])
-        return price(_need(self, what, members, options), _runners(self))
+        return price(*_need(self, what, members, options))
 
 
 def circuit_steps(
-    study: _Study, what: str, members: Any, **options: Any
+    study: Study, what: str, members: Any, **options: Any
 ) -> Iterator[Progress]:
     """The steps of one of `QUESTIONS`: what it needs is known when they are exhausted.
 
@@ -212,11 +207,14 @@ def circuit_steps(
     """
     if what == SELF_REPAIR:
         return _repairing(study, *_repair(study, members, **options))
-    need = _need(study, what, members, options)
-    return spend(need, _runners(study), study.direction)
+    return spend(*_need(study, what, members, options), study.direction)
 
 
-def _need(study: _Study, what: str, members: Any, options: Mapping[str, Any]) -> Need:
+Needed = tuple[Need[Any], Runners[Any]]
+
+
+def _need(study: Study, what: str, members: Any, options: Mapping[str, Any]) -> Needed:
+    """The runs that a question needs, and who makes them."""
     if what not in _NEEDS:
         raise ValueError(
             f"unknown question {what!r}: choose one of {', '.join(QUESTIONS)}"
@@ -224,35 +222,36 @@ def _need(study: _Study, what: str, members: Any, options: Mapping[str, Any]) ->
     return _NEEDS[what](study, members, **options)
 
 
-def _interactions(study: _Study, nodes: Members) -> Need:
-    return interaction_need(_picked(study, nodes), study.directions)
+def _interactions(study: Study, nodes: Members) -> Needed:
+    need = interaction_need(_picked(study, nodes), study.directions)
+    return need, node_runners(study)
 
 
 def _whole_story(
-    study: _Study,
-    circuit: Members,
+    study: Study,
+    circuit: Circuit,
     *,
-    among: Iterable[str] | str | None = None,
+    among: Among = None,
     subsets: int = SUBSETS,
     seed: int = 0,
-) -> Need:
-    members, whole = _circuit(study, circuit, among)
-    return whole.need(story_circuits(members, whole, subsets, seed))
+) -> Needed:
+    chosen, runners = circuit_of(study, circuit, among)
+    return chosen.whole.need(story_runs(chosen, subsets, seed)), runners
 
 
 def _circuit_curve(
-    study: _Study,
-    ranking: Order,
+    study: Study,
+    ranking: Order | PathOrder,
     *,
-    among: Iterable[str] | str | None = None,
+    among: Among = None,
     absolute: bool = False,
     shares: Sequence[float] = MIB_SHARES,
-) -> Need:
-    order, whole = _ranked(study, ranking, among, absolute=absolute)
-    return whole.need(curve_circuits(order, whole, shares))
+) -> Needed:
+    chosen, runners = ranking_of(study, ranking, among, absolute=absolute)
+    return chosen.whole.need(curve_runs(chosen, shares)), runners
 
 
-_NEEDS: Mapping[str, Callable[..., Need]] = {
+_NEEDS: Mapping[str, Callable[..., Needed]] = {
     "interactions": _interactions,
     "whole_story": _whole_story,
     "circuit_curve": _circuit_curve,
@@ -262,7 +261,7 @@ QUESTIONS = (*_NEEDS, SELF_REPAIR)
 
 
 def _repair(
-    study: _Study, nodes: Members, *, metric: str | None = None
+    study: Study, nodes: Members, *, metric: str | None = None
 ) -> tuple[SelfRepair, str]:
     """A run that reads self-repair, and the metric that it reads."""
     runs = study._runs.reading(metric or study.metric)  # noqa: SLF001 - the study's own other half
@@ -272,42 +271,24 @@ def _repair(
         return SelfRepair(runs, parts, study._budget), runs.metric.name  # noqa: SLF001 - the same
 
 
-def _repairing(study: _Study, run: SelfRepair, metric: str) -> Iterator[Progress]:
+def _repairing(study: Study, run: SelfRepair, metric: str) -> Iterator[Progress]:
     watch = study._watch  # noqa: SLF001 - the same
     yield from watch.over(run.steps(watch.check))
     study._repairs[run.patch, metric] = run.found  # noqa: SLF001 - the same
 
 
-def _circuit(
-    study: _Study, circuit: Members, among: Iterable[str] | str | None
-) -> tuple[tuple[Part, ...], Whole]:
-    members = _picked(study, circuit)
-    return members, Whole(universe(members, among, study.extent))
-
-
-def _ranked(
-    study: _Study, ranking: Order, among: Iterable[str] | str | None, *, absolute: bool
-) -> tuple[tuple[Part, ...], Whole]:
-    order = order_of(ranking, study.pairs, study.extent, absolute=absolute)
-    return order, Whole(universe(order, among, study.extent))
-
-
-def _picked(study: _Study, members: Members) -> tuple[Part, ...]:
+def _picked(study: Study, members: Members) -> tuple[Part, ...]:
     return parts_of(members, study.pairs, study.extent)
 
 
-def _runners(study: _Study) -> Callable[[Direction], Runner]:
-    def runner(way: Direction) -> Runner:
-        side = study if way == study.direction else study.reversed()
-        found: Runner = side._runner  # noqa: SLF001 - the study's own other half
-        return found
-
-    return runner
-
-
-def _found(study: _Study, need: Need, metric: str | None, label: str) -> Found:
+def _found(
+    study: Study,
+    need: Need[Run],
+    runners: Runners[Run],
+    metric: str | None,
+    label: str,
+) -> Mapping[Direction, Mapping[Run, Effect]]:
     """What a question needs, run if it was not known."""
     runs = study._runs.reading(metric or study.metric)  # noqa: SLF001 - the same; an unknown name is refused first
-    runners = _runners(study)
     exhaust(spend(need, runners, study.direction), label)
     return {way: runners(way).known.of(runs.metric.name) for way in need}

@@ -13,7 +13,9 @@ does all of the work has CPR .999 and CMD 0. Each part counts as one, whatever i
 MIB ranks by signed scores for CPR, so that f may pass 1 where parts that work against the
 answer are left out, and by their sizes for CMD: `absolute=` says which. Its circuits are
 cut out of heads, MLPs and the embedding: name `"embed"` and every `"L0.mlp"` in the ranking
-to have the same parts. Most MIB figures are of edges, which are not to be compared.
+to have the same parts. Most MIB figures are of edges: those are to be compared with curves
+over paths. Where heads are grouped, MIB counts the keys and values of every query head;
+here they are those of KV heads, which are fewer.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from patchwidget.circuits.kept import Kept, Whole
+from patchwidget.circuits.kept import Chosen, Kept, Key
 from patchwidget.circuits.parts import Part
+from patchwidget.circuits.spending import Run
 from patchwidget.effects import Effect
-from patchwidget.exact import Patch
+from patchwidget.paths import Path
 from patchwidget.spread import spread
 
 MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -38,7 +41,7 @@ class CircuitCurve:
     """How faithful the circuits of a ranking are.
 
     Attributes:
-        order: the parts, those ranked first before others.
+        order: the parts or paths, those ranked first before others.
         shares: sizes as shares of all parts.
         sizes: how many parts each circuit has.
         per_pair: faithfulness of each circuit on each pair, `[B, sizes]`.
@@ -53,7 +56,7 @@ class CircuitCurve:
         (True, True)
     """
 
-    order: tuple[Part, ...]
+    order: tuple[Part | Path, ...]
     shares: tuple[float, ...]
     sizes: tuple[int, ...]
     per_pair: Tensor
@@ -89,10 +92,12 @@ class CircuitCurve:
         return f"CPR {self.cpr:.3f}, CMD {self.cmd:.3f}; faithfulness by size {told}"
 
 
-def curve_sizes(
-    order: Sequence[Part], whole: Whole, shares: Sequence[float]
-) -> tuple[int, ...]:
+def curve_sizes(chosen: Chosen[Key, Run], shares: Sequence[float]) -> tuple[int, ...]:
     """How many parts each circuit has.
+
+    Args:
+        chosen: the parts in the order in which they join.
+        shares: see `CircuitCurve`.
 
     Raises:
         ValueError: if shares are not ascending numbers in (0, 1], or a circuit has more
@@ -104,45 +109,38 @@ def curve_sizes(
         raise ValueError(
             f"shares={shares!r}: give two or more ascending numbers above 0 and up to 1"
         )
-    n_parts = len(whole.parts)
+    n_parts, n_ranked = len(chosen.whole), len(chosen.keys)
     sizes = tuple(int(share * n_parts) for share in shares)
-    too_large = [size for size in sizes if len(order) < size < n_parts]
+    too_large = [size for size in sizes if n_ranked < size < n_parts]
     if too_large:
         raise ValueError(
             f"a circuit of {too_large[0]} of the {n_parts} parts is asked for, and only "
-            f"{len(order)} are ranked: rank all of them, or give smaller shares=(...)"
+            f"{n_ranked} are ranked: rank all of them, or give smaller shares=(...)"
         )
     return sizes
 
 
-def curve_circuits(
-    order: Sequence[Part], whole: Whole, shares: Sequence[float]
-) -> list[Sequence[Part]]:
-    """The circuits of a curve.
+def curve_runs(chosen: Chosen[Key, Run], shares: Sequence[float]) -> list[Run]:
+    """The runs of the circuits of a curve.
 
     Raises:
         ValueError: see `curve_sizes`.
     """
-    sizes = curve_sizes(order, whole, shares)
-    return [_first(order, whole, size) for size in sizes]
-
-
-def _first(order: Sequence[Part], whole: Whole, size: int) -> Sequence[Part]:
-    return whole.parts if size == len(whole.parts) else order[:size]
+    whole = chosen.whole
+    return [
+        whole.without(()) if size == len(whole) else whole.only(chosen.keys[:size])
+        for size in curve_sizes(chosen, shares)
+    ]
 
 
 def circuit_curve(
-    order: tuple[Part, ...],
-    whole: Whole,
-    effects: Mapping[Patch, Effect],
-    shares: Sequence[float],
+    chosen: Chosen[Key, Run], effects: Mapping[Run, Effect], shares: Sequence[float]
 ) -> CircuitCurve:
-    """A curve, from the runs of `curve_circuits`.
+    """A curve, from the runs of `curve_runs`.
 
     Raises:
         ValueError: see `curve_sizes`; if all parts together change nothing.
     """
-    kept = Kept(whole, effects)
-    circuits = curve_circuits(order, whole, shares)
-    values = torch.stack([kept.of(circuit) for circuit in circuits], 1)
-    return CircuitCurve(order, tuple(shares), curve_sizes(order, whole, shares), values)
+    kept, sizes = Kept(chosen.whole, effects), curve_sizes(chosen, shares)
+    values = torch.stack([kept.of(run) for run in curve_runs(chosen, shares)], 1)
+    return CircuitCurve(chosen.members, tuple(shares), sizes, values)

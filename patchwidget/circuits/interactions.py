@@ -186,7 +186,9 @@ def _in_one(words: Mapping[Direction, str]) -> str | None:
     return "reinforcing" if words == _WITH_EFFECTS else None
 
 
-def interaction_need(parts: Sequence[Part], directions: Iterable[Direction]) -> Need:
+def interaction_need(
+    parts: Sequence[Part], directions: Iterable[Direction]
+) -> Need[Patch]:
     """Each node alone, and every two of them together.
 
     Raises:

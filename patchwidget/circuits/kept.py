@@ -10,48 +10,76 @@ parts and 0 none of them, the *faithfulness* of C is
 of means over the pairs, as MIB defines it (Mueller et al., arXiv 2504.13151). 1 is the
 whole model's work, and 0 what is left with all parts patched: what the parts are does
 matter, since what is no part (MLPs, if heads are asked about; the embedding) still works.
+Of paths nothing is left over: all of them are parts.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from patchwidget.circuits.parts import Part
-from patchwidget.circuits.spending import Need
+from patchwidget.circuits.spending import Need, Run
 from patchwidget.effects import Effect
-from patchwidget.exact import Patch, together
 from patchwidget.grids import Scale
+from patchwidget.paths import Path
+
+Key = TypeVar("Key")
+
+
+class Whole(ABC, Generic[Key, Run]):
+    """All parts that circuits are cut out of, and the run of a circuit.
+
+    A part is known by a key: a `Part` itself, or a path's number.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many parts there are."""
+
+    @abstractmethod
+    def without(self, parts: Iterable[Key]) -> Run:
+        """The run in which some parts are patched; what is empty where none are."""
+
+    @abstractmethod
+    def only(self, circuit: Iterable[Key]) -> Run:
+        """The run in which all parts but some are patched."""
+
+    def need(self, runs: Iterable[Run]) -> Need[Run]:
+        """Some runs, and that of none of the parts."""
+        return {"noising": [run for run in (self.only(()), *runs) if run]}
 
 
 @dataclass(frozen=True)
-class Whole:
-    """All parts that circuits are cut out of.
+class Chosen(Generic[Key, Run]):
+    """Some of all parts: a circuit, or parts in the order in which they join one.
 
     Attributes:
-        parts: each once.
+        members: the parts, or paths.
+        keys: theirs.
+        whole: all that there are.
     """
 
-    parts: tuple[Part, ...]
+    members: tuple[Part | Path, ...]
+    keys: tuple[Key, ...]
+    whole: Whole[Key, Run]
 
-    def outside(self, circuit: Iterable[Part]) -> Patch:
-        """What is patched for a circuit: all other parts; `()` if there is none."""
-        inside = set(circuit)
-        nodes = [
-            node for part in self.parts if part not in inside for node in part.nodes
-        ]
-        return together(nodes) if nodes else ()
+    def less(self, removed: Iterable[int]) -> Run:
+        """The run of a circuit without some members, which are told by their places."""
+        gone = set(removed)
+        return self.whole.only(k for i, k in enumerate(self.keys) if i not in gone)
 
-    def need(self, circuits: Iterable[Iterable[Part]]) -> Need:
-        """The runs of circuits, and that of none of the parts."""
-        patches = [self.outside(()), *map(self.outside, circuits)]
-        return {"noising": [patch for patch in patches if patch]}
+    def without(self, removed: Iterable[int]) -> Run:
+        """The run of the whole model without some members."""
+        return self.whole.without(self.keys[place] for place in removed)
 
 
-class Kept:
+class Kept(Generic[Run]):
     """Faithfulness of circuits, from the effects of patching what lies outside them.
 
     Args:
@@ -63,15 +91,18 @@ class Kept:
             share could be kept.
     """
 
-    def __init__(self, whole: Whole, effects: Mapping[Patch, Effect]) -> None:
-        self._whole, self._effects = whole, effects
-        self.all: Effect = effects[whole.outside(())]
+    def __init__(self, whole: Whole[Any, Run], effects: Mapping[Run, Effect]) -> None:
+        self._effects = effects
+        self.all: Effect = effects[whole.only(())]
         self._gap = _gap(self.all)
 
-    def of(self, circuit: Iterable[Part]) -> Tensor:
-        """Faithfulness of a circuit on each pair `[B]`; their mean is f(C)."""
-        patch = self._whole.outside(circuit)
-        raw = self._effects[patch].raw if patch else torch.zeros_like(self.all.raw)
+    def of(self, run: Run) -> Tensor:
+        """Faithfulness in a run on each pair `[B]`; their mean is f(C).
+
+        Args:
+            run: of a circuit; what is empty is the model as it is.
+        """
+        raw = self._effects[run].raw if run else torch.zeros_like(self.all.raw)
         return (raw - self.all.raw) / self._gap
 
 
@@ -85,7 +116,7 @@ def _gap(every: Effect) -> float:
     if gap == 0 or still:
         raise ValueError(
             "patching all parts together changes the metric by no more than rounding: "
-            "there is nothing that a circuit could keep. Take other prompts, or add kinds "
-            "to among"
+            "there is nothing that a circuit could keep. Take other prompts, or, of "
+            "nodes, add kinds to among"
         )
     return gap

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from patchwidget.nodes import Extent, Node, is_node_name, nodes_of
 from patchwidget.pairs import TokenPairs
-from patchwidget.paths import Writer
+from patchwidget.paths import Path, Writer
+from patchwidget.paths.path import ARROW
 
 Member = Node | Writer | str
 
@@ -92,15 +93,17 @@ def parts_of(
     return parts
 
 
-def place_of(member: Member, parts: Sequence[Part]) -> int:
-    """Where a member is among some parts, by itself or its name.
+def place_of(member: Member | Path, parts: Sequence[Part | Path]) -> int:
+    """Where a member is among some parts or paths, by itself or its name.
 
     Raises:
         KeyError: if it is none of them.
     """
     names = [part.name for part in parts]
     wanted = str(member)
-    if wanted not in names and is_node_name(wanted) and not _names_writer(wanted):
+    if ARROW in wanted:
+        wanted = f" {ARROW} ".join(end.strip() for end in wanted.split(ARROW))
+    elif wanted not in names and is_node_name(wanted) and not _names_writer(wanted):
         wanted = str(Node.parse(wanted)) if "@" not in wanted else wanted
     if wanted not in names:
         raise KeyError(f"{member} is not among {', '.join(names)}")

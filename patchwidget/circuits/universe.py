@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from patchwidget.circuits.kept import Whole
 from patchwidget.circuits.parts import Part
+from patchwidget.exact import Patch, together
 from patchwidget.nodes import Extent, kind_name
 from patchwidget.paths import Writer
 
@@ -15,6 +18,30 @@ WHOLES = ("mlp", "embed")
 _SAME = {"mlp": "mlp_out", "embed": "resid_pre"}
 
 Family = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Parts(Whole[Part, Patch]):
+    """All nodes that circuits of nodes are cut out of.
+
+    Attributes:
+        parts: each once.
+    """
+
+    parts: tuple[Part, ...]
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def without(self, parts: Iterable[Part]) -> Patch:
+        """The nodes of some parts; `()` if there is none."""
+        nodes = [node for part in parts for node in part.nodes]
+        return together(nodes) if nodes else ()
+
+    def only(self, circuit: Iterable[Part]) -> Patch:
+        """The nodes of all other parts."""
+        inside = set(circuit)
+        return self.without(part for part in self.parts if part not in inside)
 
 
 def universe(

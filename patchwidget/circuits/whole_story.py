@@ -10,24 +10,28 @@ The three criteria are those of Wang et al. (arXiv 2211.00593, section 4):
   in the whole model as it is missed in the circuit: |f(C without K) - f(M without K)| is
   small for every K. Looked at are the circuit itself, which leaves the complement alone
   with the model, and random parts of it.
+
+They are asked of nodes in the same way as of paths; see `circuits.wiring` for these.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from patchwidget.circuits.kept import Kept, Whole
+from patchwidget.circuits.kept import Chosen, Kept, Key
 from patchwidget.circuits.parts import Member, Part, place_of
+from patchwidget.circuits.spending import Run
 from patchwidget.effects import Effect
-from patchwidget.exact import Patch
+from patchwidget.paths import Path
 
 SUBSETS = 20
+_TOLD = 8  # names of those that are taken away
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,7 @@ class Incompleteness:
         model: of the whole model without it, f(M without K), `[B]`.
     """
 
-    removed: tuple[Part, ...]
+    removed: tuple[Part | Path, ...]
     circuit: Tensor
     model: Tensor
 
@@ -50,7 +54,9 @@ class Incompleteness:
         return abs(float((self.circuit - self.model).mean()))
 
     def __repr__(self) -> str:
-        names = ", ".join(map(str, self.removed))
+        names = ", ".join(map(str, self.removed[:_TOLD]))
+        more = len(self.removed) - _TOLD
+        names += f" and {more} more" if more > 0 else ""
         left = f"{float(self.circuit.mean()):.3f} left of the circuit"
         return f"without {names}: {left}, {float(self.model.mean()):.3f} of the model"
 
@@ -60,14 +66,14 @@ class WholeStory:
     """How faithful, minimal and complete a circuit is.
 
     Attributes:
-        members: of the circuit.
+        members: of the circuit: nodes as `Part`, or paths.
         n_parts: of how many parts, members among them, it was cut out of.
         per_pair: faithfulness on each pair `[B]`; their mean is `faithfulness`.
         without: faithfulness without each member, `[B, n]`.
         complement: what the whole model keeps without the circuit, `[B]`.
         subsets: the circuit itself, and parts of it, taken away.
         all: the effect of patching all parts together: the work of which all else here
-            are shares.
+            are shares. Of paths it names no nodes.
 
     Example:
         >>> from patchwidget import PatchStudy, demo
@@ -78,7 +84,7 @@ class WholeStory:
         (True, True)
     """
 
-    members: tuple[Part, ...]
+    members: tuple[Part | Path, ...]
     n_parts: int
     per_pair: Tensor
     without: Tensor
@@ -115,7 +121,7 @@ class WholeStory:
         """The part K of the circuit for which the two differ most."""
         return max(self.subsets, key=lambda one: one.value)
 
-    def drop(self, member: Member) -> Tensor:
+    def drop(self, member: Member | Path) -> Tensor:
         """Drop of faithfulness on each pair without one member, `[B]`.
 
         Raises:
@@ -126,79 +132,69 @@ class WholeStory:
     def __repr__(self) -> str:
         drops = sorted(self.minimality.items(), key=lambda one: one[1])
         least = ", ".join(f"{name} {drop:+.3f}" for name, drop in drops[:3])
+        what = "paths" if isinstance(self.members[0], Path) else "parts"
         return (
-            f"{len(self.members)} of {self.n_parts} parts keep {self.faithfulness:.3f} of "
+            f"{len(self.members)} of {self.n_parts} {what} keep {self.faithfulness:.3f} of "
             f"the work; the rest alone keeps {self.complement:.3f}\n"
             f"least needed: {least}\n"
             f"least complete {self.worst}"
         )
 
 
-def story_circuits(
-    members: Sequence[Part], whole: Whole, subsets: int, seed: int
-) -> list[list[Part]]:
-    """The circuits that the three criteria look at.
+def story_runs(chosen: Chosen[Key, Run], subsets: int, seed: int) -> list[Run]:
+    """The runs that the three criteria look at.
 
     Raises:
         ValueError: if `subsets` is negative or no number.
     """
-    found = [list(members), *(_less(members, [member]) for member in members)]
-    for removed in _removals(members, subsets, seed):
-        found += [_less(members, removed), _less(whole.parts, removed)]
-    return found
+    removals = _removals(len(chosen.keys), subsets, seed)
+    ones = ((place,) for place in range(len(chosen.keys)))
+    return [
+        *(chosen.less(removed) for removed in [(), *ones, *removals]),
+        *(chosen.without(removed) for removed in removals),
+    ]
 
 
 def whole_story(
-    members: tuple[Part, ...],
-    whole: Whole,
-    effects: Mapping[Patch, Effect],
-    subsets: int,
-    seed: int,
+    chosen: Chosen[Key, Run], effects: Mapping[Run, Effect], subsets: int, seed: int
 ) -> WholeStory:
-    """The three criteria, from the runs of `story_circuits`.
+    """The three criteria, from the runs of `story_runs`.
 
     Raises:
         ValueError: if all parts together change nothing.
     """
-    kept = Kept(whole, effects)
+    kept, members = Kept(chosen.whole, effects), chosen.members
     missed = [
         Incompleteness(
-            removed,
-            kept.of(_less(members, removed)),
-            kept.of(_less(whole.parts, removed)),
+            tuple(members[place] for place in removed),
+            kept.of(chosen.less(removed)),
+            kept.of(chosen.without(removed)),
         )
-        for removed in _removals(members, subsets, seed)
+        for removed in _removals(len(members), subsets, seed)
     ]
-    without = [kept.of(_less(members, [member])) for member in members]
+    without = [kept.of(chosen.less([place])) for place in range(len(members))]
     return WholeStory(
         members,
-        len(whole.parts),
-        kept.of(members),
+        len(chosen.whole),
+        kept.of(chosen.less([])),
         torch.stack(without, 1),
         tuple(missed),
         kept.all,
     )
 
 
-def _less(parts: Sequence[Part], removed: Sequence[Part]) -> list[Part]:
-    gone = set(removed)
-    return [part for part in parts if part not in gone]
-
-
-def _removals(
-    members: Sequence[Part], subsets: int, seed: int
-) -> list[tuple[Part, ...]]:
+def _removals(n_members: int, subsets: int, seed: int) -> list[tuple[int, ...]]:
     """The circuit itself, and so many random parts of it; all parts if there are few."""
     if isinstance(subsets, bool) or not isinstance(subsets, int) or subsets < 0:
         raise ValueError(f"subsets is a number of parts from 0 on, got {subsets!r}")
-    every, n = tuple(members), len(members)
-    if n <= subsets and 2**n - 2 <= subsets:
-        smaller = (combinations(every, size) for size in range(1, n))
+    every = tuple(range(n_members))
+    if n_members <= subsets and 2**n_members - 2 <= subsets:
+        smaller = (combinations(every, size) for size in range(1, n_members))
         return [every, *(part for parts in smaller for part in parts)]
     generator = random.Random(seed)  # noqa: S311 - which parts are looked at is no secret
-    drawn: dict[tuple[Part, ...], None] = {}
+    drawn: dict[tuple[int, ...], None] = {}
     while len(drawn) < subsets:
         part = tuple(one for one in every if generator.random() < 0.5)
-        if part and len(part) < n:
+        if part and len(part) < n_members:
             drawn[part] = None
     return [every, *drawn]

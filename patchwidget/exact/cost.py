@@ -157,7 +157,7 @@ def run_work(
     total = len(swap.tokens) * layers[0].attn.all_o.shape[1] * 2  # two answers' logits
     if site == "resid_mid":
         rows = _rows(swap, first, swap.read if layer == last else None)
-        total += rows * _mlp_size(layers[layer])
+        total += rows * mlp_size(layers[layer])
     for number in range(layer if site == "resid_pre" else layer + 1, last + 1):
         read = swap.read if number == last else None
         total += _layer(swap, layers[number], first, read)
@@ -173,14 +173,15 @@ def _layer(swap: Swap, layer: Layer, first: int, read: int | None) -> int:
     seen = [read + 1] if read is not None else range(first + 1, swap.n_pos + 1)
     in_attention = 2 * len(swap.tokens) * sum(seen) * queries
     projections = rows * 2 * attn.W_K.numel() + asked * 2 * attn.W_Q.numel()
-    return projections + in_attention + asked * _mlp_size(layer)
+    return projections + in_attention + asked * mlp_size(layer)
 
 
 def _rows(swap: Swap, first: int, read: int | None) -> int:
     return len(swap.tokens) * (swap.n_pos - first if read is None else 1)
 
 
-def _mlp_size(layer: Layer) -> int:
+def mlp_size(layer: Layer) -> int:
+    """How many weights an MLP has; none where there is none."""
     if layer.mlp is None:
         return 0
     gate = 0 if layer.mlp.W_gate is None else layer.mlp.W_gate.numel()

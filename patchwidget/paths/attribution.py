@@ -26,14 +26,14 @@ from patchwidget.estimate.ig import check_steps, middles
 from patchwidget.exact.budget import budget_of
 from patchwidget.exact.swap import Swap
 from patchwidget.grids import Cost
-from patchwidget.paths.ends import Reader, Writer
+from patchwidget.paths.ends import Writer
 from patchwidget.paths.path import reads_at, writes_at
 from patchwidget.paths.path_grid import PathGrid
 from patchwidget.paths.reads import head_gradients, mlp_gradient
 from patchwidget.paths.sides import Side
 from patchwidget.paths.writes import (
+    all_readers,
     all_writers,
-    readers_of,
     require_additive,
     write_changes,
 )
@@ -154,7 +154,7 @@ class _Scores:
         """`of` step by step: some positions of the readers of a layer at a time."""
         with computing():
             base = self.runs.base.values["resid_pre", 0]
-            shape = (len(base), len(self._writers), len(_all_readers(self.runs)))
+            shape = (len(base), len(self._writers), len(all_readers(self.runs.extent)))
             positions = base.shape[1]
             scores = base.new_zeros(*shape, *([positions] if self.by else []))
             width = self._positions_at_once()
@@ -211,7 +211,7 @@ class _Scores:
         vectors += len(self._writers) + n_readers if self.by else 0
         rows, width = len(self.runs.base_tokens), self.decoder.weights.W_U.shape[0]
         size = self.runs.base.values["resid_pre", 0].element_size()
-        scores = len(self._writers) * len(_all_readers(self.runs)) * extent.n_pos
+        scores = len(self._writers) * len(all_readers(self.runs.extent)) * extent.n_pos
         held = rows * size * scores if self.by else 0
         allowed = budget_of(Swap.of(self.runs, self.budget)) - held
         return max(1, allowed // (rows * size * (vectors * width + 4 * extent.d_mlp)))
@@ -219,17 +219,11 @@ class _Scores:
     def _with_gaps(self, scores: Tensor) -> Tensor:
         parallel = self.decoder.weights.layers[0].parallel
         writes = [writes_at(w, parallel=parallel) for w in self._writers]
-        reads = [reads_at(r, parallel=parallel) for r in _all_readers(self.runs)]
+        reads = [reads_at(r, parallel=parallel) for r in all_readers(self.runs.extent)]
         gaps = torch.tensor(writes)[:, None] >= torch.tensor(reads)
         gaps = gaps.to(scores.device)
         # In place: by position they may take more than all else.
         return scores.masked_fill_(gaps[..., None] if self.by else gaps, float("nan"))
-
-
-def _all_readers(runs: Runs) -> tuple[Reader, ...]:
-    layers = range(runs.extent.n_layers)
-    each = [reader for layer in layers for reader in readers_of(runs.extent, layer)]
-    return (*each, Reader("final"))
 
 
 def _grid(
@@ -237,7 +231,7 @@ def _grid(
 ) -> PathGrid:
     return PathGrid(
         Side.of_each("writer", all_writers(runs.extent)),
-        Side.of_each("reader", _all_readers(runs)),
+        Side.of_each("reader", all_readers(runs.extent)),
         estimate_of(runs, scores),
         by=by,
         scale=runs.unit,

@@ -46,21 +46,39 @@ def paths_of(
         TypeError: if one is neither a path nor a name.
     """
     found = {
-        _path(one, labels): None
+        single_path(one, labels): None
         for one in ([given] if isinstance(given, (Path, str)) else given)
     }
     if not found:
         raise ValueError("no path is given: name one at least, 'L1H2 -> L4H0.q'")
     for path in found:
-        path.writers[0].check(extent)
-        path.readers[0].check(extent)
+        check(path, extent)
     return tuple(found)
 
 
-def _path(one: object, labels: Mapping[str, int]) -> Path:
+def check(path: Path, extent: Extent) -> None:
+    """Refuse a path with an end that this model does not have.
+
+    Raises:
+        ValueError, IndexError: see `Writer.check` and `Reader.check`.
+    """
+    path.writers[0].check(extent)
+    path.readers[0].check(extent)
+
+
+def single_path(one: object, labels: Mapping[str, int]) -> Path:
+    """A path from one writer to one reader, or the one of that name.
+
+    Raises:
+        ValueError: if it has several ends, or a text is no such path's name.
+        TypeError: if it is neither.
+    """
     if isinstance(one, Path):
         if len(one.writers) != 1 or len(one.readers) != 1:
-            raise ValueError(f"{one} has several ends: ask exact_paths for sets")
+            raise ValueError(
+                f"{one} has several ends: name paths one by one, or ask exact_paths for "
+                "sets"
+            )
         return one
     if not isinstance(one, str):
         raise TypeError(f"{one!r} is not a path: use a Path, or 'L1H2 -> L4H0.q'")

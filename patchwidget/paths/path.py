@@ -9,6 +9,7 @@ from typing import cast
 from patchwidget.paths.ends import Reader, Writer
 
 END = 10**9  # later than any layer
+ARROW = "->"
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,21 @@ class Path:
     readers: tuple[Reader, ...]
 
     def __str__(self) -> str:
-        return f"{joined(self.writers)} -> {joined(self.readers)}"
+        return f"{joined(self.writers)} {ARROW} {joined(self.readers)}"
 
     def __repr__(self) -> str:
+        return str(self)
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
         return str(self)
 
     @classmethod
     def parse(cls, text: str, labels: Mapping[str, int] | None = None) -> Path:
         """Read the name of a path from one writer to one reader: `"L1H2 -> L4H0.q"`.
+
+        Blanks around the arrow may be left out.
 
         Args:
             text: the name.
@@ -46,7 +54,7 @@ class Path:
         Raises:
             ValueError: if the text is not the name of such a path.
         """
-        writer, arrow, reader = text.partition(" -> ")
+        writer, arrow, reader = text.partition(ARROW)
         if not arrow:
             raise ValueError(f"{text!r} is not a path: write 'L1H2 -> L4H0.q'")
         return cls((Writer.parse(writer, labels),), (Reader.parse(reader),))

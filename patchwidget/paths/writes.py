@@ -30,6 +30,12 @@ def readers_of(extent: Extent, layer: int) -> list[Reader]:
     return heads + ([Reader("mlp", layer)] if extent.d_mlp else [])
 
 
+def all_readers(extent: Extent) -> tuple[Reader, ...]:
+    """The readers layer by layer, and the end of the model."""
+    each = [r for layer in range(extent.n_layers) for r in readers_of(extent, layer)]
+    return (*each, Reader("final"))
+
+
 def require_additive(decoder: Decoder, writers: Iterable[Writer]) -> None:
     """Refuse heads whose writes go through a norm together before they are added.
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from patchwidget.exact import Progress
 from patchwidget.nodes import Node
+from patchwidget.paths import Path, Writer
 from patchwidget.study import PatchStudy
 from patchwidget.verify import Plan, VerifyProgress, stepwise
 from patchwidget.widget.answers import Request, groups_of, nodes_of
@@ -37,7 +38,8 @@ def named(study: PatchStudy, what: str, nodes: Any, *args: Any, **kwargs: Any) -
         ValueError, TypeError, IndexError: if it can be told before anything is run.
     """
     if not isinstance(nodes, (str, Node)):
-        nodes = [one if isinstance(one, (str, Node)) else list(one) for one in nodes]
+        single = (str, Node, Writer, Path)
+        nodes = [one if isinstance(one, single) else list(one) for one in nodes]
     is_one = isinstance(nodes, (str, Node))
     label = f"{what} {nodes}" if is_one else f"{what}, {len(nodes)} asked for"
     if what in ("verify", "bound"):  # estimates come first: the size shows after them

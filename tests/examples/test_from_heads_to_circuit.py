@@ -62,6 +62,13 @@ def test_eight_heads_do_it_all_and_the_rest_nothing(circuit):
     assert str(circuit["top"][4]) == "L0H0.z", "fifth on the map"
 
 
+def test_two_hundred_paths_do_it_all(circuit):
+    wired = circuit["wired"]
+    assert wired.faithfulness == pytest.approx(1.03, abs=0.05)
+    assert abs(wired.complement) < 0.05
+    assert (len(wired.members), wired.n_parts) == (200, 2461)
+
+
 def test_two_heads_are_redundant(circuit):
     found = circuit["study"].interactions(["L0H0", "L1H0"])
     assert found.reading("L0H0", "L1H0").startswith("OR-like (")

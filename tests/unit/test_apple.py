@@ -42,6 +42,8 @@ ASKED = {
     "mine": lambda s: fitted(torch.ones(2, 3), "z", s, raw=False),
     "raw mine": lambda s: fitted(torch.ones(2, 3), "z", s, raw=True),
     "circuit": lambda s: torch.tensor(s.circuit_curve(s.estimate("z")).cpr),
+    "wired": lambda s: torch.tensor(s.circuit_curve(s.paths()).cpr),
+    "wired by pos": lambda s: s.whole_story(["embed@2 -> final"]).all.raw,
     "verified": lambda s: torch.tensor([c.exact for c in s.verify("k").checks]),
     "paths": lambda s: s.paths("ig").raw,
     "ig by input": lambda s: s.estimate("z", "ig", path="input").values,
