@@ -16,7 +16,8 @@ from torch import Tensor
 
 from patchwidget.decoder import Decoder, StreamReadout, blocks
 from patchwidget.nodes import HEAD_KINDS, Node
-from patchwidget.runs import Activations, Runs, computing
+from patchwidget.runs import Activations, Runs, computed
+from patchwidget.slices import Slices, whole
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,27 @@ def self_repair(runs: Runs, node: Node) -> SelfRepair:
     Raises:
         TypeError: if the decoder does not stand for the model.
     """
+    return whole(computed(self_repair_slices(runs, node)))
+
+
+def self_repair_slices(runs: Runs, node: Node) -> Slices[SelfRepair]:
+    """`self_repair`, of which a slice is one layer: of the run, or of its heads.
+
+    Raises:
+        TypeError: if the decoder does not stand for the model.
+    """
     if not isinstance(runs.engine, Decoder):
         raise TypeError(
             "direct effects need the decoder: the notice says why it is not used"
         )
-    with computing():
-        patched = _patched(runs, node)
-        site = _written_at(node.kind), node.layer
-        own = _direct(runs, patched[site] - runs.base.values[site])
-        heads: dict[tuple[int, int], float] = {}
-        for layer in range(node.layer + 1, runs.extent.n_layers):
-            effects = _direct(runs, _head_writes(runs, patched["z", layer], layer))
-            heads |= {(layer, head): effect for head, effect in enumerate(effects)}
+    patched = yield from _patched(runs, runs.engine, node)
+    site = _written_at(node.kind), node.layer
+    own = _direct(runs, patched[site] - runs.base.values[site])
+    heads: dict[tuple[int, int], float] = {}
+    for layer in range(node.layer + 1, runs.extent.n_layers):
+        yield
+        effects = _direct(runs, _head_writes(runs, patched["z", layer], layer))
+        heads |= {(layer, head): effect for head, effect in enumerate(effects)}
     return SelfRepair(own[0], heads)
 
 
@@ -65,7 +75,7 @@ def _written_at(kind: str) -> str:
     return "mlp_out" if kind == "neuron" else kind
 
 
-def _patched(runs: Runs, node: Node) -> Activations:
+def _patched(runs: Runs, decoder: Decoder, node: Node) -> Slices[Activations]:
     """Every site of the run in which the node has the source's value."""
     values: Activations = {}
 
@@ -76,7 +86,7 @@ def _patched(runs: Runs, node: Node) -> Activations:
         values[site, layer] = value
         return value
 
-    runs.engine.run(runs.base_tokens, tap)
+    yield from decoder.running(runs.base_tokens, tap)
     return values
 
 

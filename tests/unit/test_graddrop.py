@@ -83,19 +83,19 @@ class CountingDecoder(Decoder):
         self.__dict__["counts"] = {"backwards": 0, "runs": 0}
         return self.__dict__["counts"]
 
-    def run(self, tokens, tap):
+    def resuming(self, stream, layer, site, tap):
         counts = self.__dict__["counts"]
         counts["runs"] += 1
 
         def back():
             counts["backwards"] += 1
 
-        def counted(site, layer, value):
+        def counted(site, number, value):
             if site == "resid_post":
                 value = Counted.apply(value, back)
-            return tap(site, layer, value)
+            return tap(site, number, value)
 
-        return super().run(tokens, counted)
+        return super().resuming(stream, layer, site, counted)
 
 
 @pytest.mark.parametrize("method", SIZES)

@@ -18,13 +18,13 @@ from patchwidget.runs import capture
 @pytest.fixture
 def runs_made(monkeypatch):
     """A list that grows by one with each of the decoder's runs of whole prompts."""
-    made, run = [], Decoder.run
+    made, resuming = [], Decoder.resuming
 
-    def counted(self, tokens, *tap):
-        made.append(tokens)
-        return run(self, tokens, *tap)
+    def counted(self, stream, *where):
+        made.append(stream)
+        return resuming(self, stream, *where)
 
-    monkeypatch.setattr(Decoder, "run", counted)
+    monkeypatch.setattr(Decoder, "resuming", counted)
     return made
 
 

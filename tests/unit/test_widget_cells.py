@@ -243,37 +243,38 @@ def test_a_verification_makes_its_estimates_step_by_step():
     asyncio.run(notebook())
 
 
-def turns_of(estimating, runs):
-    """How often others have a turn, and most forward passes that run before one."""
-    turns, most, before = 0, 0, runs[0]
+def turns_of(estimating, layers):
+    """How often others have a turn, and most layers that run before one."""
+    turns, most, before = 0, 0, layers[0]
     for _ in estimating:
-        turns, most, before = turns + 1, max(most, runs[0] - before), runs[0]
-    return turns, max(most, runs[0] - before)
+        turns, most, before = turns + 1, max(most, layers[0] - before), layers[0]
+    return turns, max(most, layers[0] - before)
 
 
-def test_integrated_gradients_are_made_a_run_at_a_step(monkeypatch):
+def test_integrated_gradients_are_made_a_layer_at_a_step(monkeypatch):
     """On screen, and where a verification begins with them."""
     monkeypatch.setattr("patchwidget.estimate.copies.ROWS", 1)  # one point a run
-    resume, runs = Decoder.resume, [0]
+    block, layers = Decoder._block, [0]
 
     def counted(*args, **kwargs):
-        runs[0] += 1
-        return resume(*args, **kwargs)
+        layers[0] += 1
+        return block(*args, **kwargs)
 
-    monkeypatch.setattr(Decoder, "resume", counted)
+    monkeypatch.setattr(Decoder, "_block", counted)
     whole, study, shown = (study_of("decoder") for _ in range(3))
-    runs[0] = 0
+    layers[0] = 0
     wanted = whole.estimate("z", "ig")
-    everything, runs[0] = runs[0], 0
-    assert everything == 5 * 2, "five points in each of two layers"
+    everything, layers[0] = layers[0], 0
+    assert everything == 5 * (2 + 1), "five points in each of two layers"
     steps = stepwise(study, "verify", "z", "ig", patches=1, bound_runs=0)
-    turns, most = turns_of(steps, runs)
-    assert turns > everything
+    turns, most = turns_of(steps, layers)
+    assert turns > 2 * everything, "and back"
     assert most == 1
     assert torch.equal(study.estimate("z", "ig").raw, wanted.raw)
-    side, runs[0] = Side(shown), 0
-    turns, most = turns_of(side.estimating([("z", None)], "ig"), runs)
-    assert (turns, most, runs[0]) == (everything + 2, 1, everything)
+    side, layers[0] = Side(shown), 0
+    turns, most = turns_of(side.estimating([("z", None)], "ig"), layers)
+    assert turns > 2 * everything
+    assert (most, layers[0]) == (1, everything)
 
 
 def test_a_model_that_changes_within_an_estimate_is_noticed():
