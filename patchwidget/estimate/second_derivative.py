@@ -55,15 +55,17 @@ def second_derivatives(
         stretches.append(_Stretch(start, end, behind, before))
         behind = before
         yield
-    pulls, pull = [], torch.ones_like(stretches[-1].start)
-    for one in reversed(stretches):
+    pull, pulled = torch.ones_like(stretches[-1].start), []
+    while stretches:
+        one = stretches.pop()
         pull, moved = _pulled(one.before, [one.behind, one.start], pull)
-        pulls.append(moved)
+        pulled.append((one.start, one.end, moved))
         yield
-    second = pulls.pop()
-    for one in stretches[1:]:
-        (further,) = _pulled(one.end, [one.start], second)
-        second = pulls.pop() + further
+    _, _, second = pulled.pop()
+    while pulled:
+        start, end, moved = pulled.pop()
+        (further,) = _pulled(end, [start], second)
+        second = moved + further
         yield
     return second
 
