@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from patchwidget.estimate.atp import atp, atp_slices
@@ -104,12 +105,10 @@ class Estimating:
             TypeError: if the method has no such option.
             RuntimeError: if the model changed since the study captured its runs.
         """
-        asked, slices = _asked(
-            self, kind, method, by=by, metric=metric, options=options
-        )
+        asked, make = _asked(self, kind, method, by=by, metric=metric, options=options)
         found = self._kept.get(asked)
         if found is None:
-            found = whole(computed(slices))
+            found = whole(computed(make()))
             self._kept.keep(asked, found)
         return found
 
@@ -135,12 +134,10 @@ class Estimating:
             ValueError, TypeError, RuntimeError: see `estimate`; RuntimeError also if the
                 weights were others during a slice.
         """
-        asked, slices = _asked(
-            self, kind, method, by=by, metric=metric, options=options
-        )
+        asked, make = _asked(self, kind, method, by=by, metric=metric, options=options)
         found = self._kept.get(asked)
         if found is None:
-            found = yield from self._watch.over(computed(slices))
+            found = yield from self._watch.over(computed(make()))
             self._watch.check()
             self._kept.keep(asked, found)
         return found
@@ -194,14 +191,14 @@ def _asked(
     by: str | None,
     metric: str | None,
     options: dict[str, Any],
-) -> tuple[Asked, Slices[Grid]]:
-    """What is asked for, and the slices in which it is made if it is not known."""
-    if method not in METHODS:
+) -> tuple[Asked, Callable[[], Slices[Grid]]]:
+    """What is asked for, and what makes it slice by slice if it is not known."""
+    if method not in SLICES:
         raise ValueError(
-            f"unknown method {method!r}: choose one of {', '.join(METHODS)}"
+            f"unknown method {method!r}: choose one of {', '.join(SLICES)}"
         )
     kind, by = kind_name(kind), cut_of(kind, by)
     study._watch.check()  # noqa: SLF001 - the study's own other half
     runs = study._runs.reading(metric or study.metric)  # noqa: SLF001 - the same
     asked = Asked.of(method, kind, by, runs.metric.name, options)
-    return asked, SLICES[method](runs, kind, by, **options)
+    return asked, partial(SLICES[method], runs, kind, by, **options)
