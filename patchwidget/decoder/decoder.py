@@ -169,7 +169,7 @@ class Decoder:
 
     def run(self, tokens: Tensor, tap: Tap = untouched) -> StreamReadout:
         """Run tokens `[N, T]` through all layers."""
-        return self.resume(self.embed(tokens), 0, "resid_pre", tap)
+        return whole(self.running(tokens, tap))
 
     def running(self, tokens: Tensor, tap: Tap = untouched) -> Slices[StreamReadout]:
         """`run`, of which a slice is one layer."""

@@ -9,12 +9,14 @@ at each of these streams: the layers' parts of the graph have nothing in common.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from patchwidget.decoder.decoder import Decoder, StreamReadout
+from patchwidget.decoder.decoder import Decoder, StreamReadout, Tap
 from patchwidget.slices import Slices, whole
 
 Sites = dict[tuple[str, int], Tensor]
@@ -42,11 +44,18 @@ def trace(decoder: Decoder, tokens: Tensor) -> Graph:
 
 def tracing(decoder: Decoder, tokens: Tensor) -> Slices[Graph]:
     """`trace`, of which a slice is one layer."""
-    return (yield from tracing_from(decoder, decoder.embed(tokens)))
+    return (yield from _traced(decoder, partial(decoder.running, tokens)))
 
 
 def tracing_from(decoder: Decoder, stream: Tensor) -> Slices[Graph]:
     """`tracing` of a stream before layer 0, `[B, T, d]`."""
+    start = partial(decoder.resuming, stream, 0, "resid_pre")
+    return (yield from _traced(decoder, start))
+
+
+def _traced(
+    decoder: Decoder, start: Callable[[Tap], Slices[StreamReadout]]
+) -> Slices[Graph]:
     sites: Sites = {}
 
     def tap(site: str, layer: int, value: Tensor) -> Tensor:
@@ -55,8 +64,7 @@ def tracing_from(decoder: Decoder, stream: Tensor) -> Slices[Graph]:
         sites[site, layer] = value
         return value
 
-    readout = yield from decoder.resuming(stream, 0, "resid_pre", tap)
-    return Graph(decoder, sites, readout)
+    return Graph(decoder, sites, (yield from start(tap)))
 
 
 def going_back(sites: Sites, total: Tensor, *, keep: bool = False) -> Slices[Sites]:

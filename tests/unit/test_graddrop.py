@@ -83,19 +83,19 @@ class CountingDecoder(Decoder):
         self.__dict__["counts"] = {"backwards": 0, "runs": 0}
         return self.__dict__["counts"]
 
-    def resuming(self, stream, layer, site, tap):
+    def running(self, tokens, tap):
         counts = self.__dict__["counts"]
         counts["runs"] += 1
 
         def back():
             counts["backwards"] += 1
 
-        def counted(site, number, value):
+        def counted(site, layer, value):
             if site == "resid_post":
                 value = Counted.apply(value, back)
-            return tap(site, number, value)
+            return tap(site, layer, value)
 
-        return super().resuming(stream, layer, site, counted)
+        return super().running(tokens, counted)
 
 
 @pytest.mark.parametrize("method", SIZES)

@@ -18,13 +18,13 @@ from patchwidget.runs import capture
 @pytest.fixture
 def runs_made(monkeypatch):
     """A list that grows by one with each of the decoder's runs of whole prompts."""
-    made, resuming = [], Decoder.resuming
+    made, running = [], Decoder.running
 
-    def counted(self, stream, *where):
-        made.append(stream)
-        return resuming(self, stream, *where)
+    def counted(self, tokens, *tap):
+        made.append(tokens)
+        return running(self, tokens, *tap)
 
-    monkeypatch.setattr(Decoder, "resuming", counted)
+    monkeypatch.setattr(Decoder, "running", counted)
     return made
 
 
