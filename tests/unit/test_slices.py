@@ -19,7 +19,7 @@ from patchwidget.estimate import METHODS, SLICES, atp, hvp, hvp_slices, pattern_
 from patchwidget.estimate.ig import middles
 from patchwidget.estimate.relp import Relevance
 from patchwidget.nodes import KINDS
-from patchwidget.paths.attribution import atp_steps
+from patchwidget.paths.attribution import _Scores, atp_steps
 from patchwidget.runs import computed
 from patchwidget.slices import whole
 from patchwidget.verify import diagnosing
@@ -174,6 +174,18 @@ def test_paths_between_runs_go_by_layers(fresh, kind, path):
 @pytest.mark.parametrize("by", [None, "pos"])
 def test_path_attribution_goes_by_layers(fresh, by):
     assert_even(atp_steps(fresh._runs, by), fresh._runs, DEEP / 3)
+
+
+@pytest.mark.parametrize("by", [None, "pos"])
+def test_where_many_writers_meet_a_layer_some_positions_are_a_slice(monkeypatch, by):
+    model = random_model(STYLES[0], n_layers=DEEP, n_heads=6, d_head=2, d_mlp=12)
+    runs = PatchStudy(model, *random_tokens(2, 20, differ=(1, 13)))._runs
+    assert_even(atp_steps(runs, by), runs, DEEP)
+    grid = whole(atp_steps(runs, by))
+    monkeypatch.setattr(_Scores, "_that_are_a_layer", lambda _: 20)
+    assert max(work_of(atp_steps(runs, by))) > MOST * one_layer(runs)
+    at_once = whole(atp_steps(runs, by))
+    assert_close(grid.raw, at_once.raw, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
 @pytest.mark.parametrize(
