@@ -123,10 +123,11 @@ class Estimating:
     ) -> Slices[Grid]:
         """`estimate` slice by slice: each is at most about one layer of one batch.
 
-        A layer of a run of all pairs, or back through it, or with some of what is summed
-        there; a copy of that layer where a method differentiates several at once. The
-        model's end with the metric is a slice too. Where the model's own hooks do the
-        work, a run and its backward cannot be cut: they are one slice.
+        That is one layer of a run, or of the way back through it, or some of what is
+        summed there. A batch is all pairs once, or as many times as points are
+        differentiated at once (`"ig"`). The model's end with the metric is a slice too.
+        Where the model's own hooks do the work, a run and its backward cannot be cut:
+        they are one slice.
 
         Closing it keeps nothing that is half made; asking again begins anew.
 

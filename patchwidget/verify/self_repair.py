@@ -93,12 +93,13 @@ def _patched(runs: Runs, decoder: Decoder, node: Node) -> Slices[Activations]:
 def _head_writes(runs: Runs, z: Tensor, layer: int) -> Tensor:
     """How each head's write differs from the base run's, `[H * B, T, d]`."""
     weights = cast("Decoder", runs.engine).weights.layers[layer]
-    base = runs.base.values["z", layer]
-    n_heads = z.shape[2]
-    own = torch.eye(n_heads, dtype=torch.bool, device=z.device)[:, None, None, :, None]
-    copies = torch.where(own, z, base).flatten(0, 1)
-    written = blocks.normalise(weights.ln1_post, blocks.write(weights.attn, copies))
-    return written - runs.base.values["attn_out", layer].repeat(n_heads, 1, 1)
+    attn, base = weights.attn, runs.base.values["z", layer]
+    changes = torch.einsum("bthe,hed->hbtd", z - base, attn.W_O)
+    if weights.ln1_post is not None:
+        # The norm takes what all heads write together, one of them changed.
+        written = blocks.normalise(weights.ln1_post, blocks.write(attn, base) + changes)
+        changes = written - runs.base.values["attn_out", layer]
+    return changes.flatten(0, 1)
 
 
 def _direct(runs: Runs, change: Tensor) -> list[float]:
