@@ -176,7 +176,7 @@ def test_path_attribution_goes_by_layers(fresh, by):
     assert_even(atp_steps(fresh._runs, by), fresh._runs, DEEP / 3)
 
 
-@pytest.mark.parametrize("by", [None, "pos"])
+@pytest.mark.parametrize("by", [None, pytest.param("pos", marks=LONG)])
 def test_where_many_writers_meet_a_layer_some_positions_are_a_slice(monkeypatch, by):
     model = random_model(STYLES[0], n_layers=DEEP, n_heads=6, d_head=2, d_mlp=12)
     runs = PatchStudy(model, *random_tokens(2, 20, differ=(1, 13)))._runs
