@@ -10,7 +10,7 @@ clean run; turning a study round swaps the two and runs nothing again.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
@@ -18,7 +18,8 @@ from typing import Any, Literal, TypeVar, cast
 import torch
 from torch import Tensor
 
-from patchwidget.decoder import Decoder, Graph, SpareGraph, trace
+from patchwidget.decoder import Decoder, Graph, Sites, SpareGraph, trace, tracing
+from patchwidget.differentiate import differentiated, probed
 from patchwidget.grids import Scale
 from patchwidget.hooks import HookedModel
 from patchwidget.logits import Readout
@@ -32,12 +33,12 @@ from patchwidget.metrics import (
 from patchwidget.nodes import Extent, kind_name
 from patchwidget.padding import check_padding
 from patchwidget.pairs import Pairs, Prompts, TokenPairs
-from patchwidget.slices import Slices
+from patchwidget.slices import Slices, whole
 from patchwidget.sources import Source
 
 Engine = Decoder | HookedModel
 Direction = Literal["denoising", "noising"]
-Activations = dict[tuple[str, int], Tensor]
+Activations = Sites
 T = TypeVar("T")
 
 
@@ -51,6 +52,18 @@ def computing(*, grad: bool = False) -> Iterator[None]:
         torch.autocast("cuda", enabled=False),
     ):
         yield
+
+
+def computed(slices: Slices[T], *, grad: bool = False) -> Slices[T]:
+    """Slices in our own torch modes, which are over while others have their turn."""
+    with closing(slices):
+        while True:
+            with computing(grad=grad):
+                try:
+                    next(slices)
+                except StopIteration as end:
+                    return cast("T", end.value)
+            yield
 
 
 @dataclass(frozen=True)
@@ -230,39 +243,46 @@ class Runs:
         Raises:
             ValueError: if the metric has no gradient with respect to the logits.
         """
-        return self.once("gradients", self._differentiated)
+        return whole(self.differentiating())
 
-    def _differentiated(self) -> Activations:
-        if isinstance(self.engine, Decoder):
-            return self._differentiate(self.graph(), keep=False)
-        probes: Activations = {}
-        with computing(grad=True):
-            readout = self.engine.run(self.base_tokens, _watch_by_probe(probes))
-            return gradients_at(probes, self.metric.values(readout), self.metric.name)
+    def differentiating(self, graph: Graph | None = None) -> Slices[Activations]:
+        """`gradients`, of which a slice is one layer of the run, or of the way back.
 
-    def _differentiate(self, graph: Graph, *, keep: bool) -> Activations:
-        with computing(grad=True):
-            values, name = self.metric.values(graph.readout), self.metric.name
-            return gradients_at(graph.sites, values, name, keep=keep)
-
-    def graph(self, *, differentiated: bool = False) -> Graph:
-        """The base run with its graph, which is the caller's: nothing else holds it.
+        Through the model's own hooks a whole run and its backward are one slice.
 
         Args:
-            differentiated: whether `gradients` are to be known afterwards. They are then
-                from the same run, if they were not known before.
+            graph: the base run's, which is to be gone through again; None for one that
+                nobody else needs.
 
         Raises:
             ValueError: see `gradients`.
         """
+        return (
+            yield from self.once_in_slices(
+                "gradients", lambda: self._differentiating(graph)
+            )
+        )
+
+    def _differentiating(self, graph: Graph | None) -> Slices[Activations]:
+        if isinstance(self.engine, HookedModel):
+            with computing(grad=True):
+                return probed(self.engine, self.base_tokens, self.metric)
+        is_kept = graph is not None
+        graph = graph or (yield from self.tracing())
+        back = differentiated(graph.sites, graph.readout, self.metric, keep=is_kept)
+        return (yield from computed(back, grad=True))
+
+    def tracing(self) -> Slices[Graph]:
+        """The base run with its graph, which is the caller's: nothing else holds it.
+
+        A slice is one layer of the run, if it has to be made.
+        """
         engine = cast("Decoder", self.engine)
         spare = self.base.spare
         taken = None if spare is None else spare.take(engine)
-        with computing(grad=True):
-            graph = trace(engine, self.base_tokens) if taken is None else taken
-        if differentiated:
-            self.once("gradients", lambda: self._differentiate(graph, keep=True))
-        return graph
+        if taken is not None:
+            return taken
+        return (yield from computed(tracing(engine, self.base_tokens), grad=True))
 
     def drop_graphs(self) -> None:
         """Hold no graph any longer: memory is wanted for something else."""
@@ -280,9 +300,10 @@ class Runs:
     def once_in_slices(
         self, key: Hashable, compute: Callable[[], Slices[T]]
     ) -> Slices[T]:
-        """As `once`, slice by slice."""
+        """As `once`, slice by slice; two who ask at a time may both compute it."""
         if key not in self._kept:
             found = yield from compute()
+            yield  # whoever watches the model looks at it before this is believed
             self._kept.setdefault(key, found)
         kept: T = self._kept[key]
         return kept
@@ -342,43 +363,3 @@ def _check_ablation(source: Source, values: Activations, base: Activations) -> N
             )
         if not bool(given.isfinite().all()):
             raise ValueError(f"{where} has values that are not finite")
-
-
-def gradients_at(
-    probes: Activations, values: Tensor, name: str, *, keep: bool = False
-) -> Activations:
-    """Gradient of the sum of a metric's values at every probe; 0 where it has none.
-
-    The graph can be gone through again only if it is to be kept.
-
-    Raises:
-        ValueError: if the metric `name` has no gradient with respect to the logits.
-    """
-    if not values.requires_grad:
-        raise ValueError(
-            f"metric {name} cannot be differentiated: compute it from the logits with "
-            "torch, without .item(), .detach() or numpy"
-        )
-    wanted = list(probes.values())
-    found = torch.autograd.grad(
-        values.sum(), wanted, allow_unused=True, retain_graph=keep
-    )
-    return {
-        place: torch.zeros_like(probe) if grad is None else grad
-        for (place, probe), grad in zip(probes.items(), found, strict=True)
-    }
-
-
-def _watch_by_probe(probes: Activations) -> Callable[[str, int, Tensor], Tensor]:
-    """A tap for hooks: a zero is added at each site, and its gradient is the site's.
-
-    A Bridge's hooked tensors may be views that its forward does not go on with, so their
-    own gradients would be missing.
-    """
-
-    def tap(site: str, layer: int, value: Tensor) -> Tensor:
-        probe = torch.zeros_like(value).requires_grad_(True)
-        probes[site, layer] = probe
-        return value + probe
-
-    return tap

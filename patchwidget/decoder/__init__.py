@@ -3,7 +3,15 @@
 from patchwidget.decoder.agreement import difference, disagreement
 from patchwidget.decoder.borrow import borrow, model_class
 from patchwidget.decoder.decoder import Decoder, Past, StreamReadout, Tap, untouched
-from patchwidget.decoder.graph import Graph, SpareGraph, trace
+from patchwidget.decoder.graph import (
+    Graph,
+    Sites,
+    SpareGraph,
+    going_back,
+    trace,
+    tracing,
+    tracing_from,
+)
 from patchwidget.decoder.packed import Packed
 from patchwidget.decoder.rules import Rules
 from patchwidget.decoder.single import HALF, in_single
@@ -16,6 +24,7 @@ __all__ = [
     "Packed",
     "Past",
     "Rules",
+    "Sites",
     "SpareGraph",
     "StreamReadout",
     "Tap",
@@ -24,8 +33,11 @@ __all__ = [
     "borrow",
     "difference",
     "disagreement",
+    "going_back",
     "in_single",
     "model_class",
     "trace",
+    "tracing",
+    "tracing_from",
     "untouched",
 ]

@@ -10,7 +10,6 @@ No hooks are registered, no flags set, no random numbers drawn.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -24,6 +23,7 @@ from patchwidget.decoder.rules import PLAIN, Rules
 from patchwidget.decoder.weights import Layer, Mlp, Weights
 from patchwidget.logits import NotComputedError
 from patchwidget.nodes import Extent
+from patchwidget.slices import Slices, whole
 
 Tap = Callable[[str, int, Tensor], Tensor]
 
@@ -169,13 +169,27 @@ class Decoder:
 
     def run(self, tokens: Tensor, tap: Tap = untouched) -> StreamReadout:
         """Run tokens `[N, T]` through all layers."""
-        return self.resume(self.embed(tokens), 0, "resid_pre", tap)
+        return whole(self.running(tokens, tap))
+
+    def running(self, tokens: Tensor, tap: Tap = untouched) -> Slices[StreamReadout]:
+        """`run`, of which a slice is one layer."""
+        return (yield from self.resuming(self.embed(tokens), 0, "resid_pre", tap))
 
     def resume(
         self, stream: Tensor, layer: int, site: str, tap: Tap = untouched
     ) -> StreamReadout:
         """Go on from a stream `[N, T, d]` at `site` of `layer`."""
-        (last,) = deque(self.steps(stream, layer, site, tap), maxlen=1)
+        return whole(self.resuming(stream, layer, site, tap))
+
+    def resuming(
+        self, stream: Tensor, layer: int, site: str, tap: Tap = untouched
+    ) -> Slices[StreamReadout]:
+        """`resume`, of which a slice is one layer."""
+        steps = self.steps(stream, layer, site, tap)
+        last = next(steps)  # the stream as it was given
+        for after in steps:
+            last = after
+            yield
         return StreamReadout(self.weights, last, last.shape[1], rules=self.rules)
 
     def steps(

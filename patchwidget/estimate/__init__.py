@@ -1,11 +1,11 @@
 """Estimates of effects from gradients: one method a file, all `(runs, kind) -> Grid`."""
 
-from patchwidget.estimate.asking import METHODS, Estimating
+from patchwidget.estimate.asking import METHODS, SLICES, Estimating
 from patchwidget.estimate.atp import atp
 from patchwidget.estimate.atp_qk import atp_qk
 from patchwidget.estimate.atp_star import atp_star
 from patchwidget.estimate.graddrop import graddrop
-from patchwidget.estimate.hvp import Curvature, hvp
+from patchwidget.estimate.hvp import Curvature, hvp, hvp_slices
 from patchwidget.estimate.ig import ig
 from patchwidget.estimate.kept import Asked, Kept
 from patchwidget.estimate.offered import offered
@@ -13,6 +13,7 @@ from patchwidget.estimate.relp import relp
 
 __all__ = [
     "METHODS",
+    "SLICES",
     "Asked",
     "Curvature",
     "Estimating",
@@ -22,6 +23,7 @@ __all__ = [
     "atp_star",
     "graddrop",
     "hvp",
+    "hvp_slices",
     "ig",
     "offered",
     "relp",

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
-from patchwidget.estimate.atp import atp
-from patchwidget.estimate.atp_qk import atp_qk
-from patchwidget.estimate.atp_star import atp_star
-from patchwidget.estimate.graddrop import graddrop
+from patchwidget.estimate.atp import atp, atp_slices
+from patchwidget.estimate.atp_qk import atp_qk, atp_qk_slices
+from patchwidget.estimate.atp_star import atp_star, atp_star_slices
+from patchwidget.estimate.graddrop import graddrop, graddrop_slices
 from patchwidget.estimate.hvp import Curvature, hvp
 from patchwidget.estimate.ig import ig, ig_slices
 from patchwidget.estimate.kept import Asked, Kept
 from patchwidget.estimate.offered import offered
-from patchwidget.estimate.relp import relp
+from patchwidget.estimate.relp import relp, relp_slices
 from patchwidget.grids import Grid
 from patchwidget.nodes import Node, cut_of, kind_name
-from patchwidget.runs import Runs, computing
+from patchwidget.runs import Runs, computed, computing
 from patchwidget.slices import Slices, whole
 from patchwidget.watch import Watch
 
@@ -30,9 +31,14 @@ METHODS: dict[str, Callable[..., Grid]] = {
     "relp": relp,
 }
 
-
-# What takes long is made slice by slice.
-IN_SLICES: dict[str, Callable[..., Slices[Grid]]] = {"ig": ig_slices}
+SLICES: dict[str, Callable[..., Slices[Grid]]] = {
+    "atp": atp_slices,
+    "atp_qk": atp_qk_slices,
+    "graddrop": graddrop_slices,
+    "atp_star": atp_star_slices,
+    "ig": ig_slices,
+    "relp": relp_slices,
+}
 
 
 class _Study(Protocol):
@@ -99,7 +105,12 @@ class Estimating:
             TypeError: if the method has no such option.
             RuntimeError: if the model changed since the study captured its runs.
         """
-        return whole(self.estimating(kind, method, by=by, metric=metric, **options))
+        asked, make = _asked(self, kind, method, by=by, metric=metric, options=options)
+        found = self._kept.get(asked)
+        if found is None:
+            found = whole(computed(make()))
+            self._kept.keep(asked, found)
+        return found
 
     def estimating(
         self: _Study,
@@ -110,23 +121,25 @@ class Estimating:
         metric: str | None = None,
         **options: Any,
     ) -> Slices[Grid]:
-        """`estimate` slice by slice, of which most methods have one.
+        """`estimate` slice by slice: each is at most about one layer of one batch.
+
+        That is one layer of a run, or of the way back through it, or some of what is
+        summed there. A batch is all pairs once, or as many times as points are
+        differentiated at once (`"ig"`). The model's end with the metric is a slice too.
+        Where the model's own hooks do the work, a run and its backward cannot be cut:
+        they are one slice.
+
+        Closing it keeps nothing that is half made; asking again begins anew.
 
         Raises:
-            ValueError, TypeError, RuntimeError: see `estimate`.
+            ValueError, TypeError, RuntimeError: see `estimate`; RuntimeError also if the
+                weights were others during a slice.
         """
-        if method not in METHODS:
-            raise ValueError(
-                f"unknown method {method!r}: choose one of {', '.join(METHODS)}"
-            )
-        kind, by = kind_name(kind), cut_of(kind, by)
-        self._watch.check()
-        runs = self._runs.reading(metric or self.metric)
-        asked = Asked.of(method, kind, by, runs.metric.name, options)
+        asked, make = _asked(self, kind, method, by=by, metric=metric, options=options)
         found = self._kept.get(asked)
         if found is None:
-            make = IN_SLICES.get(method, _in_one(METHODS[method]))
-            found = yield from _watched(make(runs, kind, by, **options), self._watch)
+            found = yield from self._watch.over(computed(make()))
+            self._watch.check()
             self._kept.keep(asked, found)
         return found
 
@@ -171,24 +184,22 @@ class Estimating:
         return {node: found[node] for node in asked}
 
 
-def _in_one(make: Callable[..., Grid]) -> Callable[..., Slices[Grid]]:
-    """A method of one slice."""
-
-    def slices(*args: Any, **options: Any) -> Slices[Grid]:
-        yield from ()
-        return make(*args, **options)
-
-    return slices
-
-
-def _watched(slices: Slices[Grid], watch: Watch) -> Slices[Grid]:
-    """Slices in our own torch modes, between which the model must not change."""
-    while True:
-        with computing():
-            try:
-                next(slices)
-            except StopIteration as end:
-                grid: Grid = end.value
-                return grid
-        yield
-        watch.check()
+def _asked(
+    study: _Study,
+    kind: str,
+    method: str,
+    *,
+    by: str | None,
+    metric: str | None,
+    options: dict[str, Any],
+) -> tuple[Asked, Callable[[], Slices[Grid]]]:
+    """What is asked for, and what makes it slice by slice if it is not known."""
+    if method not in SLICES:
+        raise ValueError(
+            f"unknown method {method!r}: choose one of {', '.join(SLICES)}"
+        )
+    kind, by = kind_name(kind), cut_of(kind, by)
+    study._watch.check()  # noqa: SLF001 - the study's own other half
+    runs = study._runs.reading(metric or study.metric)  # noqa: SLF001 - the same
+    asked = Asked.of(method, kind, by, runs.metric.name, options)
+    return asked, partial(SLICES[method], runs, kind, by, **options)

@@ -9,9 +9,10 @@ mean, `Grid.mean_abs` the mean of their sizes, by which AtP* ranks (eq. 5).
 from __future__ import annotations
 
 from patchwidget.estimate.first_order import first_order
-from patchwidget.estimate.steps import node_step
+from patchwidget.estimate.steps import node_steps
 from patchwidget.grids import Grid
 from patchwidget.runs import Runs
+from patchwidget.slices import Slices, whole
 
 
 def atp(runs: Runs, kind: str, by: str | None = None) -> Grid:
@@ -21,4 +22,9 @@ def atp(runs: Runs, kind: str, by: str | None = None) -> Grid:
         ValueError: if the kind is unknown, cannot be cut that way, or cannot be patched
             in this model; or the metric's gradient vanishes on the base run.
     """
-    return first_order(runs, kind, by, node_step, method="atp")
+    return whole(atp_slices(runs, kind, by))
+
+
+def atp_slices(runs: Runs, kind: str, by: str | None = None) -> Slices[Grid]:
+    """`atp` slice by slice: see `first_order`."""
+    return first_order(runs, kind, by, node_steps, method="atp")

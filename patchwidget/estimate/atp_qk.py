@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from patchwidget.estimate.coverage import require_decoder
 from patchwidget.estimate.first_order import first_order
-from patchwidget.estimate.pattern_steps import pattern_step
+from patchwidget.estimate.pattern_steps import pattern_steps
 from patchwidget.grids import Grid
 from patchwidget.runs import Runs
+from patchwidget.slices import Slices, whole
 
 
 def atp_qk(runs: Runs, kind: str, by: str | None = None) -> Grid:
@@ -22,5 +23,10 @@ def atp_qk(runs: Runs, kind: str, by: str | None = None) -> Grid:
     Raises:
         ValueError: as `atp`; or if the decoder does not cover the model.
     """
+    return whole(atp_qk_slices(runs, kind, by))
+
+
+def atp_qk_slices(runs: Runs, kind: str, by: str | None = None) -> Slices[Grid]:
+    """`atp_qk` slice by slice: see `first_order`."""
     require_decoder(runs, "atp_qk")
-    return first_order(runs, kind, by, pattern_step, method="atp_qk")
+    return (yield from first_order(runs, kind, by, pattern_steps, method="atp_qk"))

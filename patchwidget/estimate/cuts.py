@@ -105,8 +105,10 @@ CUTS: dict[str, Callable[[Weights], list[Cut]]] = {
 
 def cut_gradients(
     cut: Cut, graph: Activations, plain: Activations, wanted: Collection[Place]
-) -> Activations:
-    """Gradients under a cut at the places `wanted` that it reaches.
+) -> Iterator[tuple[int, Activations]]:
+    """Gradients under a cut at the places `wanted` that it reaches, layer by layer.
+
+    From the cut's own layer, of which some sites may come before it, down to layer 0.
 
     Args:
         cut: what is cut.
@@ -114,12 +116,17 @@ def cut_gradients(
         plain: gradients without a cut.
         wanted: sites and layers.
     """
-    reached = [place for place in wanted if cut.reaches(*place)]
-    if not reached:
-        return {}
-    starts = [graph[site, cut.layer] for site in cut.reentry]
-    seeds = [plain[site, cut.layer] for site in cut.reentry.values()]
-    found = torch.autograd.grad(
-        starts, [graph[place] for place in reached], seeds, retain_graph=True
-    )
-    return dict(zip(reached, found, strict=True))
+    ends = [graph[site, cut.layer] for site in cut.reentry]
+    behind = [plain[site, cut.layer] for site in cut.reentry.values()]
+    for layer in range(cut.layer, -1, -1):
+        own = [place for place in wanted if place[1] == layer and cut.reaches(*place)]
+        start = "resid_pre", layer
+        # Nobody asks for the stream before layer 0.
+        asked = [*own, start] if layer else own
+        if asked:
+            values = [graph[place] for place in asked]
+            grads = torch.autograd.grad(ends, values, behind, retain_graph=True)
+            found = dict(zip(asked, grads, strict=True))
+            if layer:
+                ends, behind = [graph[start]], [found[start]]
+            yield layer, {place: found[place] for place in own}

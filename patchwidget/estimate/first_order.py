@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from patchwidget.estimate.gradients import base_gradients
-from patchwidget.estimate.steps import MakeStep, Step
+from patchwidget.estimate.steps import MakeSteps, Step
 from patchwidget.grids import Cost, Grid
 from patchwidget.nodes import cut_of, kind_name
 from patchwidget.runs import Activations, Runs
+from patchwidget.slices import Slices
 
 ONE_BACKWARD = Cost(forwards=2, backwards=1)
 
 
 def first_order(
-    runs: Runs, kind: str, by: str | None, make: MakeStep, *, method: str
-) -> Grid:
+    runs: Runs, kind: str, by: str | None, make: MakeSteps, *, method: str
+) -> Slices[Grid]:
     """Steps times the gradient on the base run, for every node of a kind.
+
+    A slice is one layer: of a run, of the way back through it, or of the steps.
 
     Raises:
         ValueError: if the kind is unknown, cannot be cut that way, or cannot be patched
@@ -27,27 +30,42 @@ def first_order(
     """
     kind, by = kind_name(kind), cut_of(kind, by)
     runs.require(kind)
-    gradients = base_gradients(runs)
+    gradients = yield from base_gradients(runs)
     steps = (make(runs, kind, by, layer) for layer in range(runs.extent.n_layers))
-    return met(runs, kind, by, steps, gradients, method=method, cost=ONE_BACKWARD)
+    return (
+        yield from met(
+            runs, kind, by, steps, gradients, method=method, cost=ONE_BACKWARD
+        )
+    )
 
 
 def met(
     runs: Runs,
     kind: str,
     by: str | None,
-    steps: Iterable[Step],
+    steps: Iterable[Iterator[Step]],
     gradients: Activations,
     *,
     method: str,
     cost: Cost,
-) -> Grid:
+) -> Slices[Grid]:
     """A grid of the steps of each layer times gradients, however those were made."""
-    layers = [
-        estimate_of(runs, step.estimate(gradients[step.site, layer]))
-        for layer, step in enumerate(steps)
-    ]
+    layers = []
+    for layer, own in enumerate(steps):
+        layers.append((yield from one_layer(runs, own, gradients, layer)))
     return grid_of(runs, kind, by, layers, method=method, cost=cost)
+
+
+def one_layer(
+    runs: Runs, steps: Iterable[Step], gradients: Activations, layer: int
+) -> Slices[Tensor]:
+    """Estimates of one layer's nodes `[B, *axes without the layer]`, a step a slice."""
+    parts = []
+    for step in steps:
+        parts.append(step.estimate(gradients[step.site, layer]))
+        yield
+    # Steps of some heads each: these are the last axis.
+    return estimate_of(runs, parts[0] if len(parts) == 1 else torch.cat(parts, -1))
 
 
 def estimate_of(runs: Runs, per_pair: Tensor) -> Tensor:

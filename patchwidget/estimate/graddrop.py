@@ -28,13 +28,14 @@ from torch import Tensor
 
 from patchwidget.estimate.coverage import require_decoder
 from patchwidget.estimate.cuts import CUTS, Cut, cut_gradients
-from patchwidget.estimate.first_order import ONE_BACKWARD, estimate_of, grid_of
+from patchwidget.estimate.first_order import ONE_BACKWARD, grid_of, one_layer
 from patchwidget.estimate.gradients import base_gradients
-from patchwidget.estimate.pattern_steps import pattern_step
-from patchwidget.estimate.steps import Step, node_step
+from patchwidget.estimate.pattern_steps import pattern_steps
+from patchwidget.estimate.steps import MakeSteps, Step, node_steps
 from patchwidget.grids import Cost, Grid
 from patchwidget.nodes import KINDS, cut_of, cuts_of, kind_name
-from patchwidget.runs import Activations, Runs, computing
+from patchwidget.runs import Activations, Runs, computed
+from patchwidget.slices import Slices, whole
 
 Cuts = Literal["layer", "sublayer"]
 
@@ -48,14 +49,21 @@ def graddrop(
         runs: both runs.
         kind: a kind that lies in one layer's write: not the residual stream.
         by: how finely it is cut.
-        cuts: `"layer"` is the paper's: half a backward a layer, for all kinds together. `"sublayer"` cuts what attention and what the MLP
-            writes separately, divides by the number of writes less one, and calls itself
-            `graddrop_sublayer`.
+        cuts: `"layer"` is the paper's: half a backward a layer, for all kinds together.
+            `"sublayer"` cuts what attention and what the MLP writes separately, divides by
+            the number of writes less one, and calls itself `graddrop_sublayer`.
 
     Raises:
         ValueError: as `atp`; if the decoder does not cover the model; for a kind of the
             residual stream; or if there is only one write to cut.
     """
+    return whole(graddrop_slices(runs, kind, by, cuts=cuts))
+
+
+def graddrop_slices(
+    runs: Runs, kind: str, by: str | None = None, *, cuts: Cuts = "layer"
+) -> Slices[Grid]:
+    """`graddrop`, of which a slice is one layer of one backward with its sums, or less."""
     return dropped(runs, kind, by, cuts=cuts, method="graddrop")
 
 
@@ -67,7 +75,7 @@ def dropped(
     cuts: Cuts,
     method: str,
     fixed: bool = False,
-) -> Grid:
+) -> Slices[Grid]:
     """GradDrop, with the QK fix if it is to be `fixed`.
 
     Raises:
@@ -89,8 +97,9 @@ def dropped(
     sizes: dict[_Asked, list[Tensor]] = runs.once(("graddrop", cuts), dict)
     if asked not in sizes:
         new = [one for one in _all_asked(runs, fixed=fixed) if one not in sizes]
-        with computing():
-            sizes.update(_mean_sizes(runs, planned, new))
+        found = yield from computed(_mean_sizes(runs, planned, new))
+        yield  # as in `Runs.once_in_slices`
+        sizes.update(found)
     passed = sum(cut.passed for cut in planned if cut.layer or cut.before)
     cost = Cost(ONE_BACKWARD.forwards, ONE_BACKWARD.backwards + passed)
     name = method if cuts == "layer" else f"{method}_{cuts}"
@@ -104,10 +113,15 @@ class _Asked(NamedTuple):
     by: str | None
     fixed: bool
 
-    def steps(self, runs: Runs) -> list[Step]:
-        make = pattern_step if self.fixed else node_step
-        n_layers = runs.extent.n_layers
-        return [make(runs, self.kind, self.by, layer) for layer in range(n_layers)]
+    @property
+    def site(self) -> str:
+        """Where the gradient is wanted."""
+        return "pattern" if self.fixed else self.kind
+
+    @property
+    def make(self) -> MakeSteps:
+        """What makes the steps of one layer."""
+        return pattern_steps if self.fixed else node_steps
 
 
 def _all_asked(runs: Runs, *, fixed: bool) -> Iterator[_Asked]:
@@ -131,16 +145,24 @@ def _refuse_stream(kind: str, method: str) -> None:
 
 def _mean_sizes(
     runs: Runs, cuts: Sequence[Cut], asked: Sequence[_Asked]
-) -> dict[_Asked, list[Tensor]]:
+) -> Slices[dict[_Asked, list[Tensor]]]:
     """The mean size over cuts for each layer, of all that is asked."""
-    graph = runs.graph(differentiated=True)
-    plain = base_gradients(runs)
-    sums = [_Sums(runs, one.steps(runs), plain) for one in asked]
-    wanted = list(dict.fromkeys(place for each in sums for place in each.places))
-    for cut in cuts:
-        found = cut_gradients(cut, graph.sites, plain, wanted)
+    graph = yield from runs.tracing()
+    plain = yield from base_gradients(runs, graph)
+    layers, sums = range(runs.extent.n_layers), [_Sums(runs, one) for one in asked]
+    for layer in layers:
         for each in sums:
-            each.add(cut, found)
+            yield from each.begin(layer, plain)
+        yield
+    wanted = list(dict.fromkeys((one.site, layer) for layer in layers for one in asked))
+    for cut in cuts:
+        for layer, found in cut_gradients(cut, graph.sites, plain, wanted):
+            for each in sums:
+                yield from each.add(layer, found)
+            yield
+        for each in sums:
+            each.add_uncut(cut)
+        yield
     return {
         one: [total / (len(cuts) - 1) for total in each.totals]
         for one, each in zip(asked, sums, strict=True)
@@ -151,25 +173,39 @@ class _Sums:
     """Sizes of one kind's nodes, summed over cuts, for each layer.
 
     Attributes:
-        places: where the gradient is wanted, by layer.
         totals: the sums so far, `[B, *axes without the layer]` each.
     """
 
-    def __init__(self, runs: Runs, steps: Sequence[Step], plain: Activations) -> None:
-        self._runs, self._steps = runs, steps
-        self.places = [(step.site, layer) for layer, step in enumerate(steps)]
-        self._uncut = [
-            self._size(n, plain[place]) for n, place in enumerate(self.places)
-        ]
-        self.totals = [torch.zeros_like(each) for each in self._uncut]
+    def __init__(self, runs: Runs, asked: _Asked) -> None:
+        self._runs, self._asked = runs, asked
+        self._steps: list[list[Step]] = []
+        self._uncut: list[Tensor] = []
+        self.totals: list[Tensor] = []
 
-    def _size(self, layer: int, gradient: Tensor) -> Tensor:
-        return estimate_of(self._runs, self._steps[layer].estimate(gradient)).abs()
+    def begin(self, layer: int, plain: Activations) -> Slices[None]:
+        """Make the steps of the next layer, and their size without a cut."""
+        self._steps.append([])
+        asked = self._asked
+        for step in asked.make(self._runs, asked.kind, asked.by, layer):
+            self._steps[layer].append(step)
+            if asked.fixed:
+                yield
+        self._uncut.append((yield from self._size(layer, plain)))
+        self.totals.append(torch.zeros_like(self._uncut[layer]))
 
-    def add(self, cut: Cut, found: Activations) -> None:
-        """One more cut, and the gradients under it that are not the plain ones."""
-        for layer, place in enumerate(self.places):
-            if place in found:
-                self.totals[layer] += self._size(layer, found[place])
-            elif cut.spares(*place):
-                self.totals[layer] += self._uncut[layer]
+    def _size(self, layer: int, gradients: Activations) -> Slices[Tensor]:
+        sized = one_layer(self._runs, self._steps[layer], gradients, layer)
+        # Without the fix a step is little work: all kinds of a layer are one slice.
+        estimates = (yield from sized) if self._asked.fixed else whole(sized)
+        return estimates.abs()
+
+    def add(self, layer: int, found: Activations) -> Slices[None]:
+        """The gradients of a layer under one more cut, if ours is among them."""
+        if (self._asked.site, layer) in found:
+            self.totals[layer] += yield from self._size(layer, found)
+
+    def add_uncut(self, cut: Cut) -> None:
+        """One more cut, where it leaves the gradients as they are."""
+        for layer, uncut in enumerate(self._uncut):
+            if cut.spares(self._asked.site, layer):
+                self.totals[layer] += uncut

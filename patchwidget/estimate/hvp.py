@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from patchwidget.decoder import Decoder
 from patchwidget.estimate.copies import at_once
 from patchwidget.estimate.coverage import require_decoder
+from patchwidget.estimate.second_derivative import second_derivatives
 from patchwidget.grids import Cost, Grid, Scale
 from patchwidget.nodes import Node
-from patchwidget.runs import Runs, computing
+from patchwidget.runs import Runs, computed
+from patchwidget.slices import Slices, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,13 @@ def hvp(runs: Runs, grid: Grid, nodes: Sequence[Node]) -> dict[Node, Curvature]:
             or the decoder does not cover the model.
         IndexError: if the model has no such node.
     """
+    return whole(hvp_slices(runs, grid, nodes))
+
+
+def hvp_slices(
+    runs: Runs, grid: Grid, nodes: Sequence[Node]
+) -> Slices[dict[Node, Curvature]]:
+    """`hvp`, of which a slice is one layer of the run of some nodes, one way."""
     decoder = require_decoder(runs, "hvp")
     _check(runs, grid, nodes)
     # Where nothing is changed there is no second order either.
@@ -92,9 +100,10 @@ def hvp(runs: Runs, grid: Grid, nodes: Sequence[Node]) -> dict[Node, Curvature]:
     found = {node: (still, Cost(0, 0)) for node in nodes}
     for batch in _batches(runs, [node for node in found if _changes(runs, node)]):
         cost = _cost(runs, batch[0].layer)
-        for node, twice in zip(
-            batch, _second_derivatives(runs, decoder, batch), strict=True
-        ):
+        derivatives = yield from computed(
+            second_derivatives(runs, decoder, batch), grad=True
+        )
+        for node, twice in zip(batch, derivatives, strict=True):
             found[node] = twice / 2, cost
     return {
         node: Curvature(node, _first(grid, node), second, grid.scale, cost)
@@ -146,39 +155,3 @@ def _batches(runs: Runs, nodes: Sequence[Node]) -> Iterator[list[Node]]:
         members = list(group)
         for start in range(0, len(members), size):
             yield members[start : start + size]
-
-
-def _second_derivatives(runs: Runs, decoder: Decoder, nodes: list[Node]) -> Tensor:
-    """D.H.D of nodes of one kind and layer, `[n, B]`, or `[n, 1]` of one metric for all.
-
-    Rows do not mix, so each has a length t of its own that goes along its D, and one
-    derivative of the sum of all first derivatives gives every second one.
-    """
-    place = nodes[0].kind, nodes[0].layer
-    stream = runs.base.values["resid_pre", place[1]]
-    with computing(grad=True):
-        along = stream.new_zeros(len(nodes), len(runs.scale.base), requires_grad=True)
-        moved = _moved(runs, nodes, along)
-
-        def tap(site: str, layer: int, value: Tensor) -> Tensor:
-            return value + moved if (site, layer) == place else value
-
-        copies = stream.repeat(len(nodes), *[1] * (stream.dim() - 1))
-        readout = decoder.resume(copies, place[1], "resid_pre", tap)
-        total = runs.metric.values(readout, len(nodes)).sum()
-        (first,) = torch.autograd.grad(total, along, create_graph=True)
-        if not first.requires_grad:  # all that follows is linear
-            return torch.zeros_like(first)
-        (second,) = torch.autograd.grad(first.sum(), along, allow_unused=True)
-    return torch.zeros_like(first) if second is None else second.detach()
-
-
-def _moved(runs: Runs, nodes: list[Node], along: Tensor) -> Tensor:
-    """Moves `[n * B, ...]`: each copy's own node moved by t D, nothing else."""
-    place = nodes[0].kind, nodes[0].layer
-    step = runs.source.values[place] - runs.base.values[place]
-    steps = step.new_zeros(len(nodes), *step.shape)
-    for copy, node in zip(steps, nodes, strict=True):
-        copy[node.index] = step[node.index]
-    lengths = along.reshape(*along.shape, *[1] * (step.dim() - 1))
-    return (lengths * steps).flatten(0, 1)

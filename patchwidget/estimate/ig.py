@@ -17,19 +17,22 @@ unlike for `atp`, a metric that turns at the base run is no obstacle.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from patchwidget.decoder import Decoder
+from patchwidget.differentiate import differentiated
 from patchwidget.estimate.copies import at_once
 from patchwidget.estimate.coverage import require_decoder
 from patchwidget.estimate.first_order import met
-from patchwidget.estimate.steps import node_step
+from patchwidget.estimate.steps import node_steps
 from patchwidget.grids import Cost, Grid
 from patchwidget.nodes import cut_of, kind_name
-from patchwidget.runs import Activations, Runs, computing, gradients_at
+from patchwidget.runs import Activations, Runs, computed
 from patchwidget.slices import Slices, whole
 
 Path = Literal["activation", "input"]
@@ -74,7 +77,7 @@ def ig_slices(
     path: Path = "activation",
     steps: int = 5,
 ) -> Slices[Grid]:
-    """`ig`, of which a slice is one forward and one backward of some of the points."""
+    """`ig`, of which a slice is one layer of the runs of some of the points, or less."""
     kind, by = kind_name(kind), cut_of(kind, by)
     if path not in ("activation", "input"):
         raise ValueError(f"unknown path {path!r}: choose 'activation' or 'input'")
@@ -98,15 +101,11 @@ def ig_slices(
         )
         # The runs of layer l have n_layers - l of the layers.
         passes = steps * (runs.extent.n_layers + 1) / 2
-    return met(
-        runs,
-        kind,
-        by,
-        (node_step(runs, kind, by, layer) for layer in range(runs.extent.n_layers)),
-        gradients,
-        method="ig" if path == "activation" else "ig_input",
-        cost=Cost(2 + passes, passes),
+    changes = (
+        node_steps(runs, kind, by, layer) for layer in range(runs.extent.n_layers)
     )
+    name, cost = "ig" if path == "activation" else "ig_input", Cost(2 + passes, passes)
+    return (yield from met(runs, kind, by, changes, gradients, method=name, cost=cost))
 
 
 def check_steps(steps: int) -> None:
@@ -154,13 +153,15 @@ def _mean_gradients(
     mean: Activations = {}
     for way in _ways(steps, at_once(runs), base):
         points = base + way.reshape(-1, *[1] * base.dim()) * (source - base)
-        found = _gradients(runs, decoder, place, points, only=only)
-        for where, gradient in found.items():
-            share = (
-                gradient.reshape(points.shape[:2] + gradient.shape[1:]).sum(0) / steps
-            )
-            mean[where] = mean[where] + share if where in mean else share
-        yield
+        found = yield from computed(
+            _gradients(runs, decoder, place, points, only=only), grad=True
+        )
+        for _, sites in groupby(list(found), key=itemgetter(1)):
+            for where in sites:
+                gradients = torch.unflatten(found.pop(where), 0, points.shape[:2])
+                share = gradients.sum(0) / steps
+                mean[where] = mean[where] + share if where in mean else share
+            yield
     return mean
 
 
@@ -183,7 +184,7 @@ def _gradients(
     points: Tensor,
     *,
     only: bool,
-) -> Activations:
+) -> Slices[Activations]:
     """Gradients at a place `[n * B, ...]`, or from it on, with given values `[n, B, ...]`."""
     copies, layer = len(points), place[1]
     probes: Activations = {}
@@ -192,13 +193,12 @@ def _gradients(
         if (site, number) == place:
             value = points.flatten(0, 1).detach().requires_grad_(True)
             probes[place] = value
-        elif probes and not only:
+        elif probes and (not only or site == "resid_post"):
             probes[site, number] = value
         return value
 
     stream = runs.base.values["resid_pre", layer]
     stream = stream.repeat(copies, *[1] * (stream.dim() - 1))
-    with computing(grad=True):
-        readout = decoder.resume(stream, layer, "resid_pre", tap)
-        values = runs.metric.values(readout, copies)
-        return gradients_at(probes, values, runs.metric.name)
+    readout = yield from decoder.resuming(stream, layer, "resid_pre", tap)
+    found = yield from differentiated(probes, readout, runs.metric, copies)
+    return {place: found[place]} if only else found

@@ -20,6 +20,7 @@ its effect by as much; and the parts of a row can cancel to a thousandth of thei
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -28,26 +29,47 @@ from torch import Tensor
 
 from patchwidget.decoder import Decoder, blocks
 from patchwidget.decoder.weights import Attention
-from patchwidget.estimate.steps import Step, node_step
+from patchwidget.estimate.steps import Step, node_steps
 from patchwidget.runs import Runs
 
 _UNSEEN = float("-inf")
+# Weights that are gone through some twenty times in double precision: about as much work
+# as a layer of a batch.
+AT_ONCE = 2**20
 
 
-def pattern_step(runs: Runs, kind: str, by: str | None, layer: int) -> Step:
-    """The step of queries or keys through the softmax; of other kinds the plain one."""
+def pattern_steps(runs: Runs, kind: str, by: str | None, layer: int) -> Iterator[Step]:
+    """Steps of queries or keys through the softmax; of other kinds the plain one.
+
+    Heads do not mix: where a layer has many weights, a step is of some of its heads.
+    """
     if kind not in ("q", "k"):
-        return node_step(runs, kind, by, layer)
+        yield from node_steps(runs, kind, by, layer)
+        return
     attn = cast("Decoder", runs.engine).weights.layers[layer].attn
-    q, k = (runs.base.values[site, layer] for site in ("q", "k"))
-    patched = runs.source.values[kind, layer]
+    pattern = runs.base.values["pattern", layer]
+    n_kv_heads = pattern.shape[1] // attn.group
+    width = max(1, AT_ONCE * n_kv_heads // pattern.numel())
+    for first in range(0, n_kv_heads, width):
+        yield _step(runs, attn, (kind, layer), by, slice(first, first + width))
+
+
+def _step(
+    runs: Runs, attn: Attention, place: tuple[str, int], by: str | None, keys: slice
+) -> Step:
+    """The step of some KV heads, or of the query heads that they serve."""
+    kind, layer = place
+    heads = slice(keys.start * attn.group, keys.stop * attn.group)
+    of = {"q": heads, "k": keys}
+    q, k = (runs.base.values[site, layer][:, :, of[site]] for site in ("q", "k"))
+    patched = runs.source.values[place][:, :, of[kind]]
     base = _score(attn, q, k)
     if kind == "q":
-        return _row_step(base, _score(attn, patched, k), by)
+        return _row_step(base, _score(attn, patched, k), by, heads)
     moved = _score(attn, q, patched)
     if by is None:
-        return _row_step(base, moved, by, attn.group)
-    return _key_step(attn, base, moved)
+        return _row_step(base, moved, by, heads, attn.group)
+    return _key_step(attn, base, moved, heads)
 
 
 def _score(attn: Attention, q: Tensor, k: Tensor) -> Tensor:
@@ -64,6 +86,7 @@ class RowStep:
         by: `"pos"` for the query of one position, None for all positions together.
         change: new minus old pattern, `[B, H, dest, src]`.
         largest: each row's largest old weight, `[B, H, dest, 1]`.
+        heads: which of the layer's query heads these H are.
         group: query heads of one node: 1, or those that share a key head.
     """
 
@@ -71,11 +94,13 @@ class RowStep:
     by: str | None
     change: Tensor
     largest: Tensor
+    heads: slice
     group: int
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
-        wide = _from_largest(gradient.to(self.change.dtype), self.largest)
+        own = gradient[:, self.heads].to(self.change.dtype)
+        wide = _from_largest(own, self.largest)
         rows = (self.change * wide).sum(-1)
         if self.by == "pos":
             return _rounded(rows.transpose(1, 2), gradient)
@@ -91,6 +116,7 @@ class KeyStep:
         change: of each weight when the key it looks at is patched, and no other.
         others: the old row without its largest weight, scaled to sum to 1 again.
         largest: each row's largest old weight, `[B, H, dest, 1]`.
+        heads: which of the layer's query heads these H are.
         group: query heads that share a key head.
     """
 
@@ -99,11 +125,13 @@ class KeyStep:
     change: Tensor
     others: Tensor
     largest: Tensor
+    heads: slice
     group: int
 
     def estimate(self, gradient: Tensor) -> Tensor:
         """See `Step.estimate`."""
-        wide = _from_largest(gradient.to(self.change.dtype), self.largest)
+        own = gradient[:, self.heads].to(self.change.dtype)
+        wide = _from_largest(own, self.largest)
         rows = self.change * (wide - self._mean_of_rest(wide))
         return _rounded(_grouped(rows.sum(-2), self.group).transpose(1, 2), gradient)
 
@@ -117,19 +145,21 @@ class KeyStep:
         return mean.scatter(-1, self.largest, of_largest)
 
 
-def _row_step(base: Tensor, moved: Tensor, by: str | None, group: int = 1) -> RowStep:
+def _row_step(
+    base: Tensor, moved: Tensor, by: str | None, heads: slice, group: int = 1
+) -> RowStep:
     change = moved.softmax(-1) - base.softmax(-1)
-    return RowStep(by, change, base.argmax(-1, keepdim=True), group)
+    return RowStep(by, change, base.argmax(-1, keepdim=True), heads, group)
 
 
-def _key_step(attn: Attention, base: Tensor, moved: Tensor) -> KeyStep:
+def _key_step(attn: Attention, base: Tensor, moved: Tensor, heads: slice) -> KeyStep:
     pattern, largest = base.softmax(-1), base.argmax(-1, keepdim=True)
     without = base.scatter(-1, largest, _UNSEEN)
     rise = (moved - base).masked_fill(base == _UNSEEN, 0.0)
     change = _sigmoid_step(_odds(base, pattern, largest, without), rise)
     # A row that sees one key alone has no others.
     others = without.softmax(-1).masked_fill(without == _UNSEEN, 0.0)
-    return KeyStep(pattern, change, others, largest, attn.group)
+    return KeyStep(pattern, change, others, largest, heads, attn.group)
 
 
 def _odds(base: Tensor, pattern: Tensor, largest: Tensor, without: Tensor) -> Tensor:

@@ -25,10 +25,11 @@ from patchwidget.decoder.weights import Activation, Attention, Mlp, Norm
 from patchwidget.estimate.coverage import require_decoder
 from patchwidget.estimate.first_order import ONE_BACKWARD, met
 from patchwidget.estimate.gradients import base_gradients
-from patchwidget.estimate.steps import node_step
+from patchwidget.estimate.steps import node_steps
 from patchwidget.grids import Grid
 from patchwidget.nodes import STREAM_KINDS, cut_of, kind_name
 from patchwidget.runs import Activations, Runs
+from patchwidget.slices import Slices, whole
 
 KINDS = (*STREAM_KINDS, "z", "v", "neuron")
 
@@ -45,6 +46,11 @@ def relp(runs: Runs, kind: str, by: str | None = None) -> Grid:
             way, or is not in this model; if the metric's gradient vanishes on the base
             run; if the decoder does not cover the model.
     """
+    return whole(relp_slices(runs, kind, by))
+
+
+def relp_slices(runs: Runs, kind: str, by: str | None = None) -> Slices[Grid]:
+    """`relp` slice by slice: see `first_order`."""
     kind, by = kind_name(kind), cut_of(kind, by)
     decoder = require_decoder(runs, "relp")
     if kind not in KINDS:
@@ -53,12 +59,18 @@ def relp(runs: Runs, kind: str, by: str | None = None) -> Grid:
             f"the pattern constant. Choose one of {', '.join(KINDS)}, or 'atp'"
         )
     runs.require(kind)
-    relevance = runs.once("relp", lambda: _relevance(runs, decoder))
-    steps = (node_step(runs, kind, by, layer) for layer in range(runs.extent.n_layers))
-    return met(runs, kind, by, steps, relevance, method="relp", cost=ONE_BACKWARD)
+    relevance = yield from runs.once_in_slices(
+        "relp", lambda: _relevance(runs, decoder)
+    )
+    steps = (node_steps(runs, kind, by, layer) for layer in range(runs.extent.n_layers))
+    return (
+        yield from met(
+            runs, kind, by, steps, relevance, method="relp", cost=ONE_BACKWARD
+        )
+    )
 
 
-def _relevance(runs: Runs, decoder: Decoder) -> Activations:
+def _relevance(runs: Runs, decoder: Decoder) -> Slices[Activations]:
     """What takes the gradient's place, at every site."""
     return base_gradients(replace(runs, engine=replace(decoder, rules=Relevance())))
 

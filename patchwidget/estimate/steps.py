@@ -8,7 +8,7 @@ gradient was made, so one step serves the plain backward and every one that is c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from patchwidget.runs import Runs
 
 
 class Step(Protocol):
-    """The change of one layer's nodes."""
+    """The change of one layer's nodes, or of those of some of its heads."""
 
     @property
     def site(self) -> str:
@@ -31,8 +31,8 @@ class Step(Protocol):
         ...
 
 
-MakeStep = Callable[[Runs, str, str | None, int], Step]
-"""The step of one layer: of a kind, cut by `by`."""
+MakeSteps = Callable[[Runs, str, str | None, int], Iterator[Step]]
+"""The steps of one layer, of a kind, cut by `by`: one, or several of some heads each."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class NodeStep:
         return _reduced(product, self.site, self.by)
 
 
-def node_step(runs: Runs, kind: str, by: str | None, layer: int) -> NodeStep:
+def node_steps(runs: Runs, kind: str, by: str | None, layer: int) -> Iterator[NodeStep]:
     """The plain step of one layer."""
     place = kind, layer
-    return NodeStep(kind, by, runs.base.values[place], runs.source.values[place])
+    yield NodeStep(kind, by, runs.base.values[place], runs.source.values[place])
 
 
 def _reduced(product: Tensor, kind: str, by: str | None) -> Tensor:

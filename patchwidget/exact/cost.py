@@ -45,7 +45,7 @@ class Pace:
         self._work = self._seconds = 0.0
 
     def cost(self, swap: Swap, patches: Sequence[Patch]) -> PatchCost:
-        """What patches would cost; before any was run, one run of the prompts is timed."""
+        """What patches would cost; before any was run, a layer of a run is timed."""
         return self.price(swap, work_of(swap, patches))
 
     def price(self, swap: Swap, work: Sequence[int]) -> PatchCost:
@@ -60,10 +60,19 @@ class Pace:
         )
 
     def _time_a_run(self, swap: Swap) -> None:
-        started = perf_counter()
+        """Of the prompts: its first layer, or all of it by the model's own hooks."""
+        engine = swap.engine
         with computing():
-            swap.engine.run(swap.tokens)
-        self.add(_whole_run(swap), perf_counter() - started)
+            started = perf_counter()
+            if isinstance(engine, Decoder):
+                steps = engine.steps(swap.base.values["resid_pre", 0], 0, "resid_pre")
+                next(steps)  # the stream as it was given
+                next(steps)
+                work = _layer(swap, engine.weights.layers[0], 0, None)
+            else:
+                engine.run(swap.tokens)
+                work = 1
+            self.add(work, perf_counter() - started)
 
     def add(self, work: float, seconds: float) -> None:
         """Take note of work and the time it took."""
@@ -124,13 +133,6 @@ def work_of(swap: Swap, patches: Sequence[Patch]) -> list[int]:
         0 if first is None else counted(*_start(swap.engine, patch), first)
         for patch, first in zip(patches, firsts, strict=True)
     ]
-
-
-def _whole_run(swap: Swap) -> int:
-    """Work of running one batch of prompts with nothing skipped but the readout."""
-    if not isinstance(swap.engine, Decoder):
-        return 1
-    return sum(_layer(swap, one, 0, None) for one in swap.engine.weights.layers)
 
 
 def _start(decoder: Decoder, patch: Patch) -> tuple[int, str]:

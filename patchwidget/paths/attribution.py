@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
-from patchwidget.decoder import Decoder
+from patchwidget.decoder import Decoder, tracing_from
+from patchwidget.differentiate import differentiated
 from patchwidget.estimate.coverage import require_decoder
 from patchwidget.estimate.first_order import ONE_BACKWARD, estimate_of
 from patchwidget.estimate.gradients import base_gradients
@@ -37,7 +39,7 @@ from patchwidget.paths.writes import (
     require_additive,
     write_changes,
 )
-from patchwidget.runs import Activations, Runs, computing, gradients_at
+from patchwidget.runs import Activations, Runs, computed, computing
 from patchwidget.slices import Slices, whole
 
 CUTS = (None, "pos")
@@ -64,23 +66,13 @@ def atp(runs: Runs, by: str | None = None, *, budget: int | None = None) -> Path
 def atp_steps(
     runs: Runs, by: str | None = None, *, budget: int | None = None
 ) -> Slices[PathGrid]:
-    """`atp` step by step: the backward, then the readers of a layer at a time."""
+    """`atp` step by step: a layer of the backward, then the readers of a layer at a time."""
     with computing():
         decoder = _decoder_for(runs, by)
-        run = Differentiated(runs.base.values, base_gradients(runs))
-    yield
-    scores = yield from _Scores(runs, decoder, by, budget).steps(run)
+    gradients = yield from computed(base_gradients(runs))
+    run = Differentiated(runs.base.values, gradients)
+    scores = yield from computed(_Scores(runs, decoder, by, budget).steps(run))
     return _grid(runs, by, scores, "atp", ONE_BACKWARD)
-
-
-def _alone(steps: Iterator[None]) -> Iterator[None]:
-    """Steps in our own torch modes, which are over while others have their turn."""
-    end = object()
-    while True:
-        with computing():
-            if next(steps, end) is end:
-                return
-        yield
 
 
 def ig(
@@ -100,7 +92,10 @@ def ig(
             "choose method='atp'"
         )
     scores = _Scores(runs, decoder, by, budget)
-    total = sum(scores.of(run) / steps for run in _between(runs, decoder, steps))
+    total: float | Tensor = 0
+    for way in middles(steps, runs.base.values["resid_pre", 0]):
+        run = whole(computed(_between(runs, decoder, way), grad=True))
+        total = total + whole(computed(scores.steps(run))) / steps
     return _grid(runs, by, torch.as_tensor(total), "ig", Cost(2 + steps, steps))
 
 
@@ -115,26 +110,13 @@ def _decoder_for(runs: Runs, by: str | None) -> Decoder:
     return decoder
 
 
-def _between(runs: Runs, decoder: Decoder, steps: int) -> Iterator[Differentiated]:
-    """Runs whose embedding lies between base and source."""
+def _between(runs: Runs, decoder: Decoder, way: Tensor) -> Slices[Differentiated]:
+    """The run whose embedding lies part of the way from base to source."""
     start, end = (run.values["resid_pre", 0] for run in (runs.base, runs.source))
-    for way in middles(steps, start):
-        probes: Activations = {}
-
-        def tap(
-            site: str, layer: int, value: Tensor, probes: Activations = probes
-        ) -> Tensor:
-            if not value.requires_grad:
-                value = value.detach().requires_grad_(True)
-            probes[site, layer] = value
-            return value
-
-        with computing(grad=True):
-            point = start + way * (end - start)
-            readout = decoder.resume(point, 0, "resid_pre", tap)
-            values = runs.metric.values(readout)
-            gradients = gradients_at(probes, values, runs.metric.name)
-        yield Differentiated({k: v.detach() for k, v in probes.items()}, gradients)
+    graph = yield from tracing_from(decoder, start + way * (end - start))
+    values = {place: value.detach() for place, value in graph.sites.items()}
+    gradients = yield from differentiated(graph.sites, graph.readout, runs.metric)
+    return Differentiated(values, gradients)
 
 
 @dataclass(frozen=True)
@@ -146,32 +128,27 @@ class _Scores:
     by: str | None
     budget: int | None
 
-    def of(self, run: Differentiated) -> Tensor:
-        """`[B, writer, reader]`, or `[B, writer, reader, pos]`; NaN where no path is."""
-        return whole(self.steps(run))
-
     def steps(self, run: Differentiated) -> Slices[Tensor]:
-        """`of` step by step: some positions of the readers of a layer at a time."""
-        with computing():
-            base = self.runs.base.values["resid_pre", 0]
-            shape = (len(base), len(self._writers), len(all_readers(self.runs.extent)))
-            positions = base.shape[1]
-            scores = base.new_zeros(*shape, *([positions] if self.by else []))
-            width = self._positions_at_once()
+        """`[B, writer, reader]`, or `[B, writer, reader, pos]`; NaN where no path is.
+
+        A step is some positions of a layer's writers, or of its readers.
+        """
+        base = self.runs.base.values["resid_pre", 0]
+        shape = (len(base), len(self._writers), len(all_readers(self.runs.extent)))
+        positions = base.shape[1]
+        scores = base.new_zeros(*shape, *([positions] if self.by else []))
+        width = self._positions_at_once()
         for first in range(0, positions, width):
-            yield from _alone(self._adding(scores, run, slice(first, first + width)))
-        with computing():
-            return self._with_gaps(scores)
+            yield from self._adding(scores, run, slice(first, first + width))
+        return self._with_gaps(scores)
 
     @property
     def _writers(self) -> tuple[Writer, ...]:
         return all_writers(self.runs.extent)
 
-    def _adding(
-        self, scores: Tensor, run: Differentiated, span: slice
-    ) -> Iterator[None]:
+    def _adding(self, scores: Tensor, run: Differentiated, span: slice) -> Slices[None]:
         """Add what the positions of a span contribute, layer by layer."""
-        changes = write_changes(self.runs, self.decoder, self._writers, span)
+        changes = yield from self._changes(span)
         start = 0
         for gradients, n_writers in self._readers(run, span):
             stop = start + gradients.shape[1]
@@ -184,6 +161,19 @@ class _Scores:
                 scores[:, :n_writers, start:stop] += cells
             start = stop
             yield
+
+    def _changes(self, span: slice) -> Slices[Tensor]:
+        """What all writers write differently, `[B, writer, t, d]`, layer by layer."""
+        like = self.runs.base.values["resid_pre", 0][:, span]
+        changes = like.new_empty(len(like), len(self._writers), *like.shape[1:])
+        start = 0
+        for _, group in groupby(self._writers, key=lambda writer: writer.layer):
+            own = list(group)
+            found = write_changes(self.runs, self.decoder, own, span)
+            changes[:, start : start + len(own)] = found
+            start += len(own)
+            yield
+        return changes
 
     def _readers(
         self, run: Differentiated, span: slice
@@ -202,7 +192,24 @@ class _Scores:
         yield last[:, None], 1 + len(layers) * per_layer
 
     def _positions_at_once(self) -> int:
-        """As many as the budget holds beside the scores: one at least."""
+        """As many as the budget holds, and one step can deal with: one at least."""
+        return max(1, min(self._that_fit(), self._that_are_a_layer()))
+
+    def _that_are_a_layer(self) -> int:
+        """Positions whose products take no more work than a layer's forward and backward.
+
+        The last layer's readers meet all writers: in deep models that is more.
+        """
+        extent, layer = self.runs.extent, self.decoder.weights.layers[-1]
+        n_readers = extent.n_heads + 2 * extent.n_kv_heads
+        attn, mlp = layer.attn, layer.mlp
+        own = 2 * (attn.W_Q.numel() + attn.W_K.numel())
+        own += 0 if mlp is None else 2 * mlp.W_in.numel()
+        products = len(self._writers) * n_readers * attn.W_Q.shape[1]
+        return extent.n_pos * 2 * own // products
+
+    def _that_fit(self) -> int:
+        """As many as the budget holds beside the scores."""
         extent = self.runs.extent
         n_readers = extent.n_heads + 2 * extent.n_kv_heads
         # A layer's readers live before and behind the norm, and as its own copies. By
@@ -214,7 +221,7 @@ class _Scores:
         scores = len(self._writers) * len(all_readers(self.runs.extent)) * extent.n_pos
         held = rows * size * scores if self.by else 0
         allowed = budget_of(Swap.of(self.runs, self.budget)) - held
-        return max(1, allowed // (rows * size * (vectors * width + 4 * extent.d_mlp)))
+        return allowed // (rows * size * (vectors * width + 4 * extent.d_mlp))
 
     def _with_gaps(self, scores: Tensor) -> Tensor:
         parallel = self.decoder.weights.layers[0].parallel

@@ -18,6 +18,7 @@ from patchwidget.verify.diagnosis import Diagnosis, diagnosing
 from patchwidget.verify.loop import Loop
 from patchwidget.verify.plan import Plan
 from patchwidget.verify.verification import Verification
+from patchwidget.watch import Watch
 
 Kinds = str | Iterable[str]
 
@@ -27,6 +28,7 @@ class _Study(Protocol):
 
     _runner: Runner
     _runs: Runs
+    _watch: Watch
 
     def nodes(self, what: Node | str) -> list[Node]: ...
 
@@ -164,7 +166,7 @@ class Verifying:
     def diagnosing(
         self: _Study, node: Node | str, method: str = "atp"
     ) -> Iterator[Diagnosis]:
-        """`diagnose` step by step: what is found after each cause was looked at.
+        """`diagnose` step by step: what is found so far.
 
         Raises:
             ValueError, IndexError, RuntimeError: see `diagnose`.
@@ -181,7 +183,7 @@ class Verifying:
             mean_effect(self._runner.known.of()[one,]),
             grid.signed,
         )
-        yield from diagnosing(self._runs, check)
+        yield from self._watch.over(diagnosing(self._runs, check))
 
 
 def loop_of(

@@ -5,18 +5,20 @@ None of these is proof: several may hold at once, and a miss may have none of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 
 from patchwidget.decoder import Decoder, blocks
-from patchwidget.estimate import METHODS, hvp
+from patchwidget.estimate import SLICES, hvp_slices
 from patchwidget.nodes import Node
-from patchwidget.runs import Runs, computing
+from patchwidget.runs import Runs, computed
+from patchwidget.slices import Slices
 from patchwidget.verify.agreement import Check
-from patchwidget.verify.self_repair import self_repair
+from patchwidget.verify.self_repair import self_repair_slices
 
 # A weight is near 0 or 1 if it lies this close to it.
 SATURATED_WITHIN = 0.1
@@ -103,8 +105,11 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def diagnosing(runs: Runs, check: Check) -> Iterator[Diagnosis]:
-    """Look for the known causes of a miss, and give what is known after each.
+def diagnosing(runs: Runs, check: Check) -> Generator[Diagnosis, None, None]:
+    """Look for the known causes of a miss, and give what is known so far.
+
+    It is given once after each cause, and as it was after each slice of the work: at most
+    about one layer of one batch.
 
     Args:
         runs: the captured runs.
@@ -113,15 +118,27 @@ def diagnosing(runs: Runs, check: Check) -> Iterator[Diagnosis]:
     causes: list[Cause] = []
     missing: dict[str, str] = {}
     for name, look in _asked_of(check.node):
-        try:
-            with computing():
-                causes.append(look(runs, check))
-        except (ValueError, TypeError) as error:  # what a method is not defined for
-            missing[name] = str(error)
+        looking = computed(look(runs, check))
+        with closing(looking):
+            while True:
+                try:
+                    next(looking)
+                except StopIteration as end:
+                    causes.append(end.value)
+                    break
+                except (
+                    ValueError,
+                    TypeError,
+                ) as error:  # a method is not defined for it
+                    missing[name] = str(error)
+                    break
+                yield Diagnosis(check, tuple(causes), dict(missing))
         yield Diagnosis(check, tuple(causes), dict(missing))
 
 
-def _asked_of(node: Node) -> Iterator[tuple[str, Callable[[Runs, Check], Cause]]]:
+def _asked_of(
+    node: Node,
+) -> Iterator[tuple[str, Callable[[Runs, Check], Slices[Cause]]]]:
     """The causes that a node of this kind can have."""
     if node.kind in ("q", "k"):
         yield "attention saturation", _saturation
@@ -132,8 +149,8 @@ def _asked_of(node: Node) -> Iterator[tuple[str, Callable[[Runs, Check], Cause]]
     yield "self-repair", _self_repair
 
 
-def _saturation(runs: Runs, check: Check) -> Cause:
-    fixed = _estimate(runs, "atp_qk", check.node)
+def _saturation(runs: Runs, check: Check) -> Slices[Cause]:
+    fixed = yield from _estimate(runs, "atp_qk", check.node)
     before, after, room = _moved_weight(runs, check.node)
     left = abs(check.exact - fixed)
     taken = 1 - left / check.miss if check.miss else 0.0
@@ -170,9 +187,9 @@ def _moved_weight(runs: Runs, node: Node) -> tuple[float, float, float]:
     return float(old.mean()), float(new.mean()), float(room.mean())
 
 
-def _cancellation(runs: Runs, check: Check) -> Cause:
-    plain = _estimate(runs, "atp", check.node, sizes=True)
-    dropped = _estimate(runs, "graddrop", check.node)
+def _cancellation(runs: Runs, check: Check) -> Slices[Cause]:
+    plain = yield from _estimate(runs, "atp", check.node, sizes=True)
+    dropped = yield from _estimate(runs, "graddrop", check.node)
     is_larger = dropped > 0 and dropped >= FAR_LARGER * plain
     too_small = abs(check.estimate) < abs(check.exact)
     return Cause(
@@ -184,9 +201,10 @@ def _cancellation(runs: Runs, check: Check) -> Cause:
     )
 
 
-def _curvature(runs: Runs, check: Check) -> Cause:
+def _curvature(runs: Runs, check: Check) -> Slices[Cause]:
     node = check.node
-    found = hvp(runs, METHODS["atp"](runs, node.kind, node.by), [node])[node]
+    plain = yield from SLICES["atp"](runs, node.kind, node.by)
+    found = (yield from hvp_slices(runs, plain, [node]))[node]
     first, second = (float(part.abs().mean()) for part in (found.first, found.second))
     ratio = second / first if first else None
     raw = found.raw if found.scale is None else found.scale.shown(found.raw)
@@ -201,7 +219,8 @@ def _curvature(runs: Runs, check: Check) -> Cause:
     )
 
 
-def _many_features(runs: Runs, check: Check) -> Cause:
+def _many_features(runs: Runs, check: Check) -> Slices[Cause]:
+    yield from ()
     place, index = (check.node.kind, check.node.layer), check.node.index
     base, source = (run.values[place][index] for run in (runs.base, runs.source))
     length = float(base.norm())
@@ -215,8 +234,8 @@ def _many_features(runs: Runs, check: Check) -> Cause:
     )
 
 
-def _self_repair(runs: Runs, check: Check) -> Cause:
-    found = self_repair(runs, check.node)
+def _self_repair(runs: Runs, check: Check) -> Slices[Cause]:
+    found = yield from self_repair_slices(runs, check.node)
     is_direct = found.own != 0 and abs(found.own) >= DIRECT * abs(check.exact)
     worst = sorted(found.heads.items(), key=lambda one: one[1] * found.own)[:3]
     shown = ", ".join(
@@ -233,8 +252,10 @@ def _self_repair(runs: Runs, check: Check) -> Cause:
     )
 
 
-def _estimate(runs: Runs, method: str, node: Node, *, sizes: bool = False) -> float:
+def _estimate(
+    runs: Runs, method: str, node: Node, *, sizes: bool = False
+) -> Slices[float]:
     """A method's value of one node, the mean over pairs of it or of its size."""
-    shown = METHODS[method](runs, node.kind, node.by).shown
+    shown = (yield from SLICES[method](runs, node.kind, node.by)).shown
     cell: tuple[Any, ...] = (slice(None), *node.cell)
     return float((shown.abs() if sizes else shown)[cell].mean())

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from patchwidget.decoder import Decoder, StreamReadout, blocks
 from patchwidget.nodes import HEAD_KINDS, Node
-from patchwidget.runs import Activations, Runs, computing
+from patchwidget.runs import Activations, Runs, computed
+from patchwidget.slices import Slices, whole
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,27 @@ def self_repair(runs: Runs, node: Node) -> SelfRepair:
     Raises:
         TypeError: if the decoder does not stand for the model.
     """
+    return whole(computed(self_repair_slices(runs, node)))
+
+
+def self_repair_slices(runs: Runs, node: Node) -> Slices[SelfRepair]:
+    """`self_repair`, of which a slice is one layer: of the run, or of its heads.
+
+    Raises:
+        TypeError: if the decoder does not stand for the model.
+    """
     if not isinstance(runs.engine, Decoder):
         raise TypeError(
             "direct effects need the decoder: the notice says why it is not used"
         )
-    with computing():
-        patched = _patched(runs, node)
-        site = _written_at(node.kind), node.layer
-        own = _direct(runs, patched[site] - runs.base.values[site])
-        heads: dict[tuple[int, int], float] = {}
-        for layer in range(node.layer + 1, runs.extent.n_layers):
-            effects = _direct(runs, _head_writes(runs, patched["z", layer], layer))
-            heads |= {(layer, head): effect for head, effect in enumerate(effects)}
+    patched = yield from _patched(runs, runs.engine, node)
+    site = _written_at(node.kind), node.layer
+    own = _direct(runs, patched[site] - runs.base.values[site])
+    heads: dict[tuple[int, int], float] = {}
+    for layer in range(node.layer + 1, runs.extent.n_layers):
+        yield
+        effects = _direct(runs, _head_writes(runs, patched["z", layer], layer))
+        heads |= {(layer, head): effect for head, effect in enumerate(effects)}
     return SelfRepair(own[0], heads)
 
 
@@ -65,7 +75,7 @@ def _written_at(kind: str) -> str:
     return "mlp_out" if kind == "neuron" else kind
 
 
-def _patched(runs: Runs, node: Node) -> Activations:
+def _patched(runs: Runs, decoder: Decoder, node: Node) -> Slices[Activations]:
     """Every site of the run in which the node has the source's value."""
     values: Activations = {}
 
@@ -76,19 +86,20 @@ def _patched(runs: Runs, node: Node) -> Activations:
         values[site, layer] = value
         return value
 
-    runs.engine.run(runs.base_tokens, tap)
+    yield from decoder.running(runs.base_tokens, tap)
     return values
 
 
 def _head_writes(runs: Runs, z: Tensor, layer: int) -> Tensor:
     """How each head's write differs from the base run's, `[H * B, T, d]`."""
     weights = cast("Decoder", runs.engine).weights.layers[layer]
-    base = runs.base.values["z", layer]
-    n_heads = z.shape[2]
-    own = torch.eye(n_heads, dtype=torch.bool, device=z.device)[:, None, None, :, None]
-    copies = torch.where(own, z, base).flatten(0, 1)
-    written = blocks.normalise(weights.ln1_post, blocks.write(weights.attn, copies))
-    return written - runs.base.values["attn_out", layer].repeat(n_heads, 1, 1)
+    attn, base = weights.attn, runs.base.values["z", layer]
+    changes = torch.einsum("bthe,hed->hbtd", z - base, attn.W_O)
+    if weights.ln1_post is not None:
+        # The norm takes what all heads write together, one of them changed.
+        written = blocks.normalise(weights.ln1_post, blocks.write(attn, base) + changes)
+        changes = written - runs.base.values["attn_out", layer]
+    return changes.flatten(0, 1)
 
 
 def _direct(runs: Runs, change: Tensor) -> list[float]:

@@ -112,13 +112,13 @@ def circuitsvis(asked: Request) -> Answer:
     return {"html": document(found, pair), "needs_network": False}, []
 
 
-def row(asked: Request) -> Answer:
+def row(asked: Request) -> Steps:
     """Estimates of one head by position; of a pattern by destination."""
     node, board = asked.node(), asked.board
     if node.kind not in HEAD_KINDS or node.by is not None:
         raise ValueError(f"{node} is not a head, which could be shown by position")
     by = "dest" if node.kind == "pattern" else "pos"
-    found = board.side.estimates.get(node.kind, board.method, by)
+    found = yield from board.side.estimates.making(node.kind, board.method, by)
     board.reveal_row(node)
     layer = found.mean[node.layer]
     values = layer[node.head] if by == "dest" else layer[:, node.head]
@@ -132,12 +132,12 @@ def row(asked: Request) -> Answer:
     return payload, [to_bytes(values)]
 
 
-def neurons(asked: Request) -> Answer:
+def neurons(asked: Request) -> Steps:
     """The neurons of largest estimated effect, means over the pairs, largest first."""
     board, top, layer = asked.board, asked.whole("top"), asked.body.get("layer")
     if not 1 <= top <= _MOST_NEURONS:
         raise ValueError(f"top={top} is not from 1 to {_MOST_NEURONS}")
-    found = board.side.estimates.get("neuron", board.method)
+    found = yield from board.side.estimates.making("neuron", board.method)
     layers = range(len(found.mean)) if layer is None else [asked.whole("layer")]
     if layers[0] not in range(len(found.mean)):
         raise IndexError(f"there is no layer {layer}, only 0 to {len(found.mean) - 1}")
@@ -168,12 +168,13 @@ def _largest(
 
 
 def diagnosis(asked: Request) -> Steps:
-    """Causes that a verified node's miss is consistent with, one looked at a step."""
+    """Causes that a verified node's miss is consistent with, looked at step by step."""
     node, board = asked.node(), asked.board
     side = board.side
     if node not in side.study.verified:
         raise ValueError(f"{node} is not verified yet: pick it first")
     method = side.estimates.method_for(node.kind, board.method)
+    yield from side.estimates.making(node.kind, method, node.by)
     steps = side.study.diagnosing(node, method)
     for found in steps:  # noqa: B007 - the last one has them all
         yield

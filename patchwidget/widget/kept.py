@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from patchwidget.nodes import HEAD_KINDS, Node
 from patchwidget.paths import Writer
+from patchwidget.slices import whole
 from patchwidget.widget import messages
 from patchwidget.widget.answers import Answer, Request, patterns_of, row
 from patchwidget.widget.board import Board
@@ -75,7 +76,7 @@ def _rows(board: Board, heads: Heads) -> Iterator[tuple[str, Answer]]:
         nodes = {Node(kind, layer, head // share): None for layer, head in heads}
         for node in nodes:
             asked = Request({"node": str(node)}, board, ())
-            yield answer_key(messages.ROW_GET, node), row(asked)
+            yield answer_key(messages.ROW_GET, node), whole(row(asked))
 
 
 def _circuit(board: Board, heads: Heads) -> Iterator[tuple[str, Answer]]:

@@ -18,6 +18,7 @@ import traitlets
 
 from patchwidget.effects import Effect
 from patchwidget.exact import Progress
+from patchwidget.nodes import Node
 from patchwidget.saving import SavedStudy
 from patchwidget.study import PatchStudy
 from patchwidget.widget import messages
@@ -270,11 +271,15 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         known = side.study.verified
         new = [node for node in side.study.nodes(self.selection) if node not in known]
         label = ", ".join(map(str, new[:3])) + (" ..." if new[3:] else "")
-        return (
-            [Turn(len(new), lambda: side.study.steps("exact", new), label)]
-            if new
-            else []
-        )
+        return [Turn(len(new), lambda: self._patching(side, new), label)] if new else []
+
+    def _patching(self, side: Side, nodes: list[Node]) -> Iterator[Progress]:
+        """Exact patches, and first the estimates that they are shown beside."""
+        method = self._board.method
+        for kind, by in side.estimates.wanted(nodes):
+            for _ in side.estimates.making(kind, method, by):
+                yield Progress(0, len(nodes))
+        yield from side.study.steps("exact", nodes)
 
     def _showing(self, side: Side) -> Turn:
         """Estimates by the chosen method, and then all of the study anew."""

@@ -6,6 +6,7 @@ import gc
 import statistics
 import time
 
+import gpt2_small
 import pytest
 import torch
 from machine import Table
@@ -66,16 +67,27 @@ def jobs(model, pairs):
         )
 
 
-def test_milliseconds_a_step():
-    torch.set_num_threads(1)  # so that the process's time is the step's
-    model, pairs = demo.load_model(), demo.ioi_pairs()
-    PatchStudy(model, pairs).exact("L0H0.z")  # what only a process's first call does
+@pytest.fixture(scope="module")
+def steps_table():
+    """The table of this file, made with one thread: the process's time is the step's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     table = Table(
         "steps",
-        "The steps of a job on the bundled model, in milliseconds of processor time",
+        "The steps of a job, in milliseconds of processor time",
         "make bench BENCH=test_steps.py",
     )
+    yield table
+    table.save()
+    torch.set_num_threads(before)
+
+
+def test_milliseconds_a_step(steps_table):
+    table, model, pairs = steps_table, demo.load_model(), demo.ioi_pairs()
+    PatchStudy(model, pairs).exact("L0H0.z")  # what only a process's first call does
     table.add(
+        "## The bundled model",
+        "",
         "| job | steps | median | longest | a garbage collection in it |",
         "|---|---|---|---|---|",
     )
@@ -89,5 +101,56 @@ def test_milliseconds_a_step():
         "",
         "A collection goes through every object of the process, most of them its libraries', "
         "and comes when there are a quarter more than at the one before.",
+        "",
     )
-    table.save()
+
+
+def layer_of(study, copies=1):
+    """Milliseconds of the forward and the backward of one layer: the median of them."""
+    runs = study._runs
+    stream = runs.base.values["resid_pre", 0].repeat(copies, 1, 1).requires_grad_(True)
+    found = []
+    for _ in range(9):
+        steps, before = runs.engine.steps(stream, 0, "resid_pre"), time.process_time()
+        next(steps)
+        torch.autograd.grad(next(steps).sum(), stream)
+        found.append(1000 * (time.process_time() - before))
+    return statistics.median(found)
+
+
+def estimating(model, pairs):
+    """Each job, and how many copies of the pairs its largest batch has."""
+    for method in METHODS:
+        copies = 5 if method == "ig" else 1  # its five points are one batch
+        study = PatchStudy(model, *pairs)
+        yield f"`{method}` of `{KIND}`", study.estimating(KIND, method), copies
+    yield "estimates of all paths", PatchStudy(model, *pairs).paths_stepwise(), 1
+    study, node = PatchStudy(model, *pairs), "L0H0.q"
+    study.exact(node)
+    study.estimate("q")
+    yield f"diagnosis of {node}", study.diagnosing(node), 1
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # theirs, about tqdm widgets
+def test_steps_beside_a_layer(steps_table):
+    """GPT-2 small's shape: the longest step beside one layer's forward and backward."""
+    model, pairs = gpt2_small.gpt2_small(), gpt2_small.pairs()
+    study = PatchStudy(model, *pairs)
+    layers = {copies: layer_of(study, copies) for copies in (1, 5)}
+    steps_table.add(
+        "## GPT-2 small's shape, 8 pairs of 15 tokens",
+        "",
+        "A layer: the forward and the backward of one layer of one batch, which is all "
+        "pairs once, and for `ig` five times.",
+        "",
+        "| job | steps | median | longest | a layer | longest beside it |",
+        "|---|---|---|---|---|---|",
+    )
+    for name, steps, copies in estimating(model, pairs):
+        found, layer = lengths(steps), layers[copies]
+        longest = max(found)
+        steps_table.add(
+            f"| {name} | {len(found)} | {statistics.median(found):.0f} | {longest:.0f} | "
+            f"{layer:.0f} | {longest / layer:.1f} |"
+        )
+    steps_table.add("")

@@ -84,6 +84,14 @@ def allowed(runs, by_position, together, by):
     return largest[:, :, None] if by == "pos" else largest
 
 
+def test_going_back_by_layers_is_one_backward_bit_for_bit(runs, double_runs):
+    for one in (runs, double_runs):
+        found, at_once = one.gradients, gradients_with_cut(one, -1, ())
+        assert list(found) == list(at_once)
+        for place, gradient in at_once.items():
+            assert torch.equal(found[place], gradient), place
+
+
 @pytest.mark.parametrize("sharp", [1.0, 10.0, 60.0])
 @pytest.mark.parametrize("kind", ["q", "k"])
 def test_fixes_equal_brute_force(runs, kind, sharp):

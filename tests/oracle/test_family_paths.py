@@ -131,8 +131,8 @@ class Halfway(Decoder):
 
     embedding: torch.Tensor = field(kw_only=True)
 
-    def run(self, tokens, tap):
-        return self.resume(self.embedding, 0, "resid_pre", tap)
+    def running(self, tokens, tap):
+        return self.resuming(self.embedding, 0, "resid_pre", tap)
 
 
 def half_way(runs):

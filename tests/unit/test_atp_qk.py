@@ -11,7 +11,7 @@ from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy
 from patchwidget.estimate import atp, atp_qk
-from patchwidget.estimate.pattern_steps import pattern_step
+from patchwidget.estimate.pattern_steps import pattern_steps
 
 # (layers, heads, pairs, positions): every size once at its least.
 SHAPES = [(3, 2, 2, 5), (1, 3, 1, 4), (2, 1, 3, 2), (2, 3, 2, 1)]
@@ -104,7 +104,8 @@ def test_the_fix_takes_a_few_patterns_of_memory_and_time(kind, by):
         runs = PatchStudy(model, *random_tokens(2, n_pos, differ=(1, 3)))._runs
         gradient = runs.gradients["pattern", 0]
         with Made() as made[n_pos]:
-            pattern_step(runs, kind, by, 0).estimate(gradient)
+            (step,) = pattern_steps(runs, kind, by, 0)
+            step.estimate(gradient)
         with Made() as brute[n_pos]:
             for node in runs.extent.nodes(kind, by or "pos"):
                 through_softmax(runs, node, gradient)

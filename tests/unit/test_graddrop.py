@@ -83,7 +83,7 @@ class CountingDecoder(Decoder):
         self.__dict__["counts"] = {"backwards": 0, "runs": 0}
         return self.__dict__["counts"]
 
-    def run(self, tokens, tap):
+    def running(self, tokens, tap):
         counts = self.__dict__["counts"]
         counts["runs"] += 1
 
@@ -95,7 +95,7 @@ class CountingDecoder(Decoder):
                 value = Counted.apply(value, back)
             return tap(site, layer, value)
 
-        return super().run(tokens, counted)
+        return super().running(tokens, counted)
 
 
 @pytest.mark.parametrize("method", SIZES)

@@ -18,13 +18,13 @@ from patchwidget.runs import capture
 @pytest.fixture
 def runs_made(monkeypatch):
     """A list that grows by one with each of the decoder's runs of whole prompts."""
-    made, run = [], Decoder.run
+    made, running = [], Decoder.running
 
     def counted(self, tokens, *tap):
         made.append(tokens)
-        return run(self, tokens, *tap)
+        return running(self, tokens, *tap)
 
-    monkeypatch.setattr(Decoder, "run", counted)
+    monkeypatch.setattr(Decoder, "running", counted)
     return made
 
 

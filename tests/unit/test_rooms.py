@@ -23,6 +23,7 @@ ROOMS = (
     "metrics",
     "decoder",
     "hooks",
+    "differentiate",
     "runs",
     "finite",
     "engines",

@@ -139,7 +139,7 @@ def test_going_on_runs_only_what_is_not_known(path, model, tokens):
 def test_estimates_are_not_made_again(path, model, monkeypatch):
     study = PatchStudy.load(path, model, metric=OWN)
     grid = study.estimate("z")
-    monkeypatch.setattr("patchwidget.estimate.asking.METHODS", {"atp": None})
+    monkeypatch.setattr("patchwidget.estimate.asking.SLICES", {"atp": pytest.fail})
     assert study.estimate("z") is grid
 
 

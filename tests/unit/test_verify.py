@@ -10,7 +10,7 @@ import torch
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Head, PatchStudy
-from patchwidget.estimate import METHODS
+from patchwidget.estimate import SLICES
 from patchwidget.exact import Progress
 from patchwidget.verify import Plan, Verification, VerifyProgress
 from patchwidget.verify import loop as verify_loop
@@ -376,7 +376,7 @@ def test_an_estimate_that_is_blind_never_settles(study, monkeypatch):
     """All estimates 0, effects not: no slack is wide enough, so all of them are run."""
 
     def blind(runs, kind, by):
-        grid = METHODS["atp"](runs, kind, by)
+        grid = yield from SLICES["atp"](runs, kind, by)
         return type(grid)(
             grid.kind,
             torch.zeros_like(grid.raw),
@@ -385,7 +385,7 @@ def test_an_estimate_that_is_blind_never_settles(study, monkeypatch):
             method="blind",
         )
 
-    monkeypatch.setitem(METHODS, "blind", blind)
+    monkeypatch.setitem(SLICES, "blind", blind)
     found = study.verify("z", "blind", by="pos", top=1, patches=5, bound_runs=0)
     assert found.settling.slack == inf
     assert not found.settled

@@ -13,6 +13,7 @@ from patchwidget import PatchStudy, PatchWidget
 from patchwidget.decoder import Decoder
 from patchwidget.hooks import HookedModel
 from patchwidget.verify import stepwise
+from patchwidget.widget import answers
 from patchwidget.widget.side import Side
 
 pytestmark = pytest.mark.usefixtures("recorded")
@@ -243,37 +244,74 @@ def test_a_verification_makes_its_estimates_step_by_step():
     asyncio.run(notebook())
 
 
-def turns_of(estimating, runs):
-    """How often others have a turn, and most forward passes that run before one."""
-    turns, most, before = 0, 0, runs[0]
+def turns_of(estimating, layers):
+    """How often others have a turn, and most layers that run before one."""
+    turns, most, before = 0, 0, layers[0]
     for _ in estimating:
-        turns, most, before = turns + 1, max(most, runs[0] - before), runs[0]
-    return turns, max(most, runs[0] - before)
+        turns, most, before = turns + 1, max(most, layers[0] - before), layers[0]
+    return turns, max(most, layers[0] - before)
 
 
-def test_integrated_gradients_are_made_a_run_at_a_step(monkeypatch):
-    """On screen, and where a verification begins with them."""
+@pytest.fixture
+def layers(monkeypatch):
+    """How many layers the decoder has run in one piece."""
     monkeypatch.setattr("patchwidget.estimate.copies.ROWS", 1)  # one point a run
-    resume, runs = Decoder.resume, [0]
+    block, count = Decoder._block, [0]
 
     def counted(*args, **kwargs):
-        runs[0] += 1
-        return resume(*args, **kwargs)
+        count[0] += 1
+        return block(*args, **kwargs)
 
-    monkeypatch.setattr(Decoder, "resume", counted)
+    monkeypatch.setattr(Decoder, "_block", counted)
+    return count
+
+
+def test_integrated_gradients_are_made_a_layer_at_a_step(layers):
+    """On screen, and where a verification begins with them."""
     whole, study, shown = (study_of("decoder") for _ in range(3))
-    runs[0] = 0
+    layers[0] = 0
     wanted = whole.estimate("z", "ig")
-    everything, runs[0] = runs[0], 0
-    assert everything == 5 * 2, "five points in each of two layers"
+    everything, layers[0] = layers[0], 0
+    assert everything == 5 * (2 + 1), "five points in each of two layers"
     steps = stepwise(study, "verify", "z", "ig", patches=1, bound_runs=0)
-    turns, most = turns_of(steps, runs)
-    assert turns > everything
+    turns, most = turns_of(steps, layers)
+    assert turns > 2 * everything, "and back"
     assert most == 1
     assert torch.equal(study.estimate("z", "ig").raw, wanted.raw)
-    side, runs[0] = Side(shown), 0
-    turns, most = turns_of(side.estimating([("z", None)], "ig"), runs)
-    assert (turns, most, runs[0]) == (everything + 2, 1, everything)
+    side, layers[0] = Side(shown), 0
+    turns, most = turns_of(side.estimating([("z", None)], "ig"), layers)
+    assert turns > 2 * everything
+    assert (most, layers[0]) == (1, everything)
+
+
+def test_what_no_map_shows_is_estimated_a_layer_at_a_step_too(layers):
+    """Neurons, which a part of the page asks for, or a pick by its name."""
+    widgets = [PatchWidget(study_of("decoder"), method="ig") for _ in range(2)]
+    listing, picking = widgets
+    neuron = picking._side.study.node("L1.neuron@5#3")
+    asked = answers.Request({"top": 3, "layer": None}, listing._board, ())
+    for steps in (
+        answers.neurons(asked),
+        picking._patching(picking._side, [neuron]),
+    ):
+        layers[0] = 0
+        turns, most = turns_of(steps, layers)
+        assert turns > 2 * 5 * (2 + 1)
+        assert (most, layers[0]) == (1, 5 * (2 + 1))
+    assert neuron in picking._side.study.verified
+    for widget in widgets:
+        widget.close()
+
+
+def test_a_model_that_changes_within_a_diagnosis_is_noticed():
+    study = study_of("decoder")
+    study.exact(["L0H0.q"])
+    study.estimate("q")
+    steps = study.diagnosing("L0H0.q")
+    next(steps)
+    weights_change_unseen(study.model)
+    with pytest.raises(RuntimeError, match="changed since this study ran it"):
+        next(steps)
 
 
 def test_a_model_that_changes_within_an_estimate_is_noticed():
