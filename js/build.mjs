@@ -27,6 +27,16 @@ const options = {
   logLevel: "warning",
 };
 
+/** What the first module hands over: see js/circuit/kit.ts. */
+const standIns = {
+  name: "stand-ins",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/draw\/dom$/ }, () => ({
+      path: `${root}/js/circuit/dom.ts`,
+    }));
+  },
+};
+
 /** The second module: what it reacts to is the first one's, so its signals must be, too. */
 const circuitOptions = {
   ...options,
@@ -35,6 +45,7 @@ const circuitOptions = {
     { in: "js/circuit/style.css", out: "circuit" },
   ],
   alias: { "@preact/signals-core": "./js/circuit/signals.ts" },
+  plugins: [standIns],
 };
 
 /** Larger, they would be slow to load: in KiB, minified. */

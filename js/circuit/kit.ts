@@ -1,8 +1,10 @@
 /** What the widget hands to the module of paths and circuits, and what it gets. */
 
 import type { computed, effect, signal, untracked } from "@preact/signals-core";
+import type * as dom from "../draw/dom";
 import type { pictureOf } from "../draw/picture";
 import type { handOver } from "../host/clipboard";
+import type { positionName } from "../state/tokens";
 import type { View } from "../views/view";
 
 export interface Kit {
@@ -13,6 +15,9 @@ export interface Kit {
     signal: typeof signal;
     untracked: typeof untracked;
   };
+  /** So that they need not come twice. */
+  dom: typeof dom;
+  positionName: typeof positionName;
   /** A part of the page as SVG. */
   pictureOf: typeof pictureOf;
   handOver: typeof handOver;
