@@ -31,9 +31,8 @@ const options = {
 const standIns = {
   name: "stand-ins",
   setup({ onResolve }) {
-    onResolve({ filter: /\/draw\/dom$/ }, () => ({
-      path: `${root}/js/circuit/dom.ts`,
-    }));
+    const filter = /\/(draw\/(dom|number)|state\/(asked|tokens))$/;
+    onResolve({ filter }, () => ({ path: resolve(root, "js/circuit/given.ts") }));
   },
 };
 

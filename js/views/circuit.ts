@@ -11,10 +11,12 @@ import {
 } from "@preact/signals-core";
 import type { CircuitModule, Kit } from "../circuit/kit";
 import * as dom from "../draw/dom";
+import * as number from "../draw/number";
 import { pictureOf } from "../draw/picture";
 import { handOver } from "../host/clipboard";
 import { imported } from "../host/imported";
 import { type Channel, MESSAGE_KINDS, messageOf } from "../host/messages";
+import { createAsked } from "../state/asked";
 import { record, ShapeError, text } from "../state/shape";
 import { positionName } from "../state/tokens";
 import { tryAgain, unanswered } from "./asking";
@@ -30,8 +32,7 @@ type Entry = { state: "loading" | "ready" } | { state: "failed"; message: string
 
 const KIT: Kit = {
   signals: { computed, effect, signal: makeSignal, untracked },
-  dom,
-  positionName,
+  shared: { ...dom, ...number, createAsked, positionName },
   pictureOf,
   handOver,
 };

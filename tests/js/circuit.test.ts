@@ -549,6 +549,9 @@ describe("the story of the paths", () => {
     host.receive("circuit", { paths: result("L3H1", "L4H0.q", 1) });
     expect(handle().disabled).toBe(false);
     expect(handle().textContent).toBe("judge the circuit of 1 path …");
+    expect(story()).toContain("No chain of these paths leads from the embedding");
+    host.receive("circuit", { paths: result("embed", "final", 1) });
+    expect(story()).not.toContain("No chain");
     expect(find(".pw-path-story details", HTMLElement).hidden).toBe(true);
   });
 

@@ -1,6 +1,7 @@
 // @vitest-environment node
 import { describe, expect, test } from "vitest";
 import { paintOf } from "../../js/circuit/cells";
+import { isChain } from "../../js/circuit/chain";
 import { endPlace, isAt, parseEnd, pickOf, subjectOf } from "../../js/circuit/ends";
 import { focused, subjectsOf } from "../../js/circuit/focus";
 import { groupsOf, notRun, scaleOf } from "../../js/circuit/groups";
@@ -298,6 +299,41 @@ describe("the sketch", () => {
       "L0H0 + L0H1 -> final",
     ]);
     expect(new Set(sketch.edges.map(({ from }) => from[0])).size).toBe(2);
+  });
+});
+
+describe("a chain of paths", () => {
+  test("leads from the embedding to the logits, in whatever order they came", () => {
+    expect(isChain(circuitReader()(CIRCUIT).paths, COUNTS)).toBe(true);
+    const links = [
+      ["L2H1", "final", 1],
+      ["L1.mlp", "L2H1.v", 1],
+      ["embed", "L1.mlp", 1],
+    ] as [string, string, number][];
+    expect(isChain(results(...links), COUNTS)).toBe(true);
+    for (const missing of links) {
+      const others = links.filter((link) => link !== missing);
+      expect(isChain(results(...others), COUNTS)).toBe(false);
+    }
+    expect(isChain(results(["embed", "final", 1]), COUNTS)).toBe(true);
+    expect(isChain(new Map(), COUNTS)).toBe(false);
+    expect(isChain(results(["?", "final", 1]), COUNTS)).toBe(false);
+  });
+
+  test("leads through a KV head to the heads that it serves, and to no other", () => {
+    const from = (head: number) =>
+      results(["embed", "L1H1.k", 1], [`L1H${head}`, "final", 1]);
+    expect([3, 4, 7].map((head) => isChain(from(head), GQA))).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    expect(isChain(from(1), COUNTS)).toBe(true);
+  });
+
+  test("leads from one position to another, and through some that go together", () => {
+    const placed = results(["embed@3", "L1H0.v", 1], ["L1H0@5 + L1H1@5", "final", 1]);
+    expect(isChain(placed, COUNTS)).toBe(true);
   });
 });
 

@@ -3,6 +3,7 @@
 import { computed } from "@preact/signals-core";
 import { el, live, react } from "../../draw/dom";
 import { counted } from "../../views/words";
+import { isChain } from "../chain";
 import type { Wanted } from "../costs";
 import type { Circuit } from "../record";
 import { costed } from "./costed";
@@ -33,9 +34,20 @@ export function pathStory(view: CircuitView): HTMLElement {
     "div",
     "pw-path-story",
     costed(view, label, wanted, true),
+    live(signal, () => gapWords(view), el("div", "pw-quiet")),
     live(signal, () => laterWords(circuit.value), el("div", "pw-quiet")),
     wordsOf(view, found),
     figures,
+  );
+}
+
+/** Why the paths alone would keep nothing. */
+function gapWords({ circuit, store }: CircuitView): string {
+  const [{ paths }, study] = [circuit.value, store.study.value];
+  if (!study || paths.size === 0 || isChain(paths, study)) return "";
+  return (
+    "No chain of these paths leads from the embedding to the logits yet: alone they " +
+    "keep nothing."
   );
 }
 

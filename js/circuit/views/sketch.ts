@@ -3,6 +3,7 @@
 import { computed, signal as makeSignal } from "@preact/signals-core";
 import { el, listen, live, react, svgEl } from "../../draw/dom";
 import { signed } from "../../draw/number";
+import { positionName } from "../../state/tokens";
 import { counted } from "../../views/words";
 import type { PathResult } from "../record";
 import {
@@ -17,7 +18,7 @@ import { pathTable } from "./path_table";
 import { linkPath, pathWords } from "./paths";
 import { rebuilt } from "./rebuilt";
 import { listenToSketch, partAt, stopAt, type TabStop, tabStop } from "./sketch_keys";
-import { nodeBox } from "./sketch_node";
+import { nodeBox, portLetters } from "./sketch_node";
 import { sketchTools } from "./tools";
 import type { CircuitView } from "./view";
 
@@ -29,13 +30,13 @@ const EMPTY =
   "No path is verified yet: each exact path patch above adds a line to this sketch.";
 
 export function sketchView(view: CircuitView): HTMLElement {
-  const { circuit, kit, store, ui, signal } = view;
+  const { circuit, store, ui, signal } = view;
   const paths = computed(() => circuit.value.paths);
   const sketch = computed((): Sketch | null => {
     const study = store.study.value;
     if (!study || paths.value.size === 0) return null;
     const width = Math.min(WIDEST, Math.max(NARROWEST, ui.width.value - 20));
-    const named = (pos: number) => kit.positionName(study, store.pair.value, pos);
+    const named = (pos: number) => positionName(study, store.pair.value, pos);
     return sketchOf(paths.value, { ...study, width, positionName: named });
   });
   const visited = makeSignal("");
@@ -111,6 +112,7 @@ function drawn(view: CircuitView, sketch: Sketch, stop: TabStop): SVGSVGElement 
     ...served.map(([from, to]) => servedLine(from, to)),
     ...edges.map((edge) => edgeLine(view, edge, stop)),
     ...nodes.map((node) => nodeBox(view, node, edges, stop)),
+    ...nodes.flatMap(portLetters),
   );
 }
 

@@ -38,8 +38,7 @@ export function nodeBox(
   return group;
 }
 
-/** The box, its name, and the letters of what it is read by. */
-function shapesOf({ label, x, y, width, ports }: SketchNode): SVGElement[] {
+function shapesOf({ label, x, y, width }: SketchNode): SVGElement[] {
   const box = svgEl("rect", {
     x: x - width / 2,
     y: y - NODE_HEIGHT / 2,
@@ -47,12 +46,16 @@ function shapesOf({ label, x, y, width, ports }: SketchNode): SVGElement[] {
     height: NODE_HEIGHT,
     rx: 4,
   });
-  const middle = { "text-anchor": "middle" };
-  const letters = [...ports].map(([port, at]) => {
-    const place = { ...middle, x: at, y: y + NODE_HEIGHT / 2 + 9 };
-    return svgEl("text", { ...place, class: "pw-port" }, port);
-  });
-  return [box, svgEl("text", { ...middle, x, y, dy: "0.35em" }, label), ...letters];
+  const middle = { x, y, dy: "0.35em", "text-anchor": "middle" };
+  return [box, svgEl("text", middle, label)];
+}
+
+/** What it is read by. Not in its group, whose name they are no part of. */
+export function portLetters({ y, ports }: SketchNode): SVGElement[] {
+  const common = { class: "pw-port", "text-anchor": "middle", "aria-hidden": "true" };
+  return [...ports].map(([port, x]) =>
+    svgEl("text", { ...common, x, y: y + NODE_HEIGHT / 2 + 9 }, port),
+  );
 }
 
 /** Under the pointer, or with the focus, it is lit in all views. */
