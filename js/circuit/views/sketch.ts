@@ -126,7 +126,7 @@ function textAt(x: number, y: number, words: string, name: string): SVGTextEleme
   return svgEl("text", { x, y, dy: "0.35em", class: name }, words);
 }
 
-/** The line, and a wide one without colour that is easy to hit. */
+/** The line, below it a wide one without colour that is easy to hit. */
 function edgeLine(view: CircuitView, edge: SketchEdge, stop: TabStop): SVGElement {
   const { over, signal } = view;
   const { key, path, result, from, to, size } = edge;
@@ -146,8 +146,8 @@ function edgeLine(view: CircuitView, edge: SketchEdge, stop: TabStop): SVGElemen
     "g",
     { ...named, role: "img", "aria-label": words },
     svgEl("title", {}, words),
-    line,
     target,
+    line,
   );
   linkPath(view, group, path, result.writer);
   stopAt(view, group, key, stop);

@@ -139,6 +139,7 @@ export function circuitGqa(): Traits {
   const study = { ...STUDY, n_kv_heads: 2 };
   const paths = {
     ...path("L1H2", "L3H0.k", 0.12),
+    ...path("embed", "L1H6.q", 0.05),
     ...path("L1H6", "L3H1.v", -0.2),
     ...path("L3H1", "L4H0.q", 0.31),
     ...path("L3H5", "final", 0.11),
