@@ -565,6 +565,12 @@ def test_without_the_decoder_a_sentence_says_why(model, tokens):
     error = answered(widget, "circuit.start", what="repair")[0]["error"]
     assert "self-repair needs the decoder" in error["message"]
     assert widget.circuit == {}
+    other = fresh(model, tokens)
+    asked(other, "paths.start", paths=PATHS)
+    text = asked(other, "circuit.json")[0]["text"]
+    assert asked(widget, "circuit.load", text=text)[0] == {"paths": 4}
+    error = answered(widget, "circuit.start", what="path_story")[0]["error"]
+    assert "needs the decoder" in error["message"]
     asked(widget, "circuit.start", what="interactions")
     assert widget.circuit["interactions"]["nodes"] == widget.selection
 
