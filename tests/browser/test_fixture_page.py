@@ -122,6 +122,10 @@ LEAKS = """() => {
 def test_the_sketch_of_a_circuit_by_keyboard(open_page):
     page = open_page("circuit")
     tab, sketch = page.page, page.page.locator(".pw-sketch-picture")
+    # On a slow machine the module, and the answers above the sketch, come late.
+    tab.locator(".pw-inputs .pw-path").first.wait_for()
+    sketch.locator('[tabindex="0"]').first.wait_for()
+    page.settle()
     assert sketch.locator('[tabindex="0"]').count() == 1
     tab.evaluate(LEAKS)
     tab.locator(".pw-repair-strip > svg").focus()

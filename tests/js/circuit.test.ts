@@ -485,6 +485,19 @@ describe("the sketch", () => {
     expect(all(".pw-sketch .pw-dim")).toEqual([]);
   });
 
+  test("keeps a path lit that another view no longer lists", async () => {
+    await opened({ circuit: { paths: result("L2H5", "L4H3.q", 1) } });
+    part("L4H3").focus();
+    press("ArrowDown", shift);
+    expect(all(".pw-inputs .pw-path.pw-lit")).toHaveLength(1);
+    host.receive("selection", []);
+    expect(all(".pw-inputs .pw-path")).toEqual([]);
+    expect(part("L2H5 -> L4H3.q").classList).toContain("pw-lit");
+    expect(part("L2H5").classList).toContain("pw-lit");
+    part("L2H5 -> L4H3.q").blur();
+    expect(all(".pw-sketch .pw-lit")).toEqual([]);
+  });
+
   test("keeps the focus when a path comes, and lets go of what is taken away", async () => {
     await opened({ circuit: CIRCUIT });
     part("L3H1").focus();
