@@ -27,6 +27,15 @@ const options = {
   logLevel: "warning",
 };
 
+/** What the first module hands over: see js/circuit/kit.ts. */
+const standIns = {
+  name: "stand-ins",
+  setup({ onResolve }) {
+    const filter = /\/(draw\/(dom|number)|state\/(asked|tokens))$/;
+    onResolve({ filter }, () => ({ path: resolve(root, "js/circuit/given.ts") }));
+  },
+};
+
 /** The second module: what it reacts to is the first one's, so its signals must be, too. */
 const circuitOptions = {
   ...options,
@@ -35,6 +44,7 @@ const circuitOptions = {
     { in: "js/circuit/style.css", out: "circuit" },
   ],
   alias: { "@preact/signals-core": "./js/circuit/signals.ts" },
+  plugins: [standIns],
 };
 
 /** Larger, they would be slow to load: in KiB, minified. */

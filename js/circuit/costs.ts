@@ -4,10 +4,11 @@ import type { Channel } from "../host/messages";
 import { type AskedStore, createAsked } from "../state/asked";
 import { type Cost, requestCost } from "../state/costs";
 
-export const STARTED = ["interactions", "repair", "story"] as const;
+/** Twin of QUESTIONS in patchwidget/widget/circuit_answers.py, which a test compares. */
+export const STARTED = ["interactions", "repair", "story", "path_story"] as const;
 export type Started = (typeof STARTED)[number];
 
-/** Of paths, these; of all else, the picks. */
+/** Of "paths", these; else what the kernel knows: the picks, or what is verified. */
 export interface Wanted {
   what: "paths" | Started;
   names: readonly string[];
@@ -21,7 +22,6 @@ export function costKey({ what, names }: Wanted): string {
 
 export function createCosts(channel: Channel): Costs {
   return createAsked(costKey, ({ what, names }, signal) => {
-    // The kernel knows the picks itself.
     const body = what === "paths" ? { what, paths: [...names] } : { what };
     return requestCost(channel, body, signal);
   });

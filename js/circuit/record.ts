@@ -65,8 +65,8 @@ export interface Repair {
   words: string;
 }
 
-export interface Story {
-  nodes: string[];
+/** How faithful, minimal and complete a circuit is. */
+export interface Judged {
   faithfulness: number;
   minimality: ReadonlyMap<string, number>;
   complement: number;
@@ -74,11 +74,21 @@ export interface Story {
   words: string;
 }
 
+export interface Story extends Judged {
+  nodes: string[];
+}
+
+export interface PathStory extends Judged {
+  paths: string[];
+}
+
 export interface Circuit {
   paths: ReadonlyMap<string, PathResult>;
   interactions: Interactions | null;
   repair: Repair | null;
   story: Story | null;
+  /** Of the paths that were verified by then. */
+  pathStory: PathStory | null;
   /** What could not be read of it. */
   problems: readonly string[];
 }
@@ -113,14 +123,15 @@ const readRepair = fields<Repair>({
   words: text,
 });
 
-const readStory = fields<Story>({
-  nodes: list(text),
+const JUDGED = {
   faithfulness: measured,
   minimality: table(measured),
   complement: measured,
   incompleteness: measured,
   words: text,
-});
+};
+const readStory = fields<Story>({ nodes: list(text), ...JUDGED });
+const readPathStory = fields<PathStory>({ paths: list(text), ...JUDGED });
 
 /**
  * Part by part: one that cannot be read does not hide the others. A part that has come
@@ -132,6 +143,7 @@ export function circuitReader(): (value: unknown) => Circuit {
     interactions: remembered(ofPart("interactions", readInteractions), null),
     repair: remembered(ofPart("repair", readRepair), null),
     story: remembered(ofPart("story", readStory), null),
+    pathStory: remembered(ofPart("path_story", readPathStory), null),
   };
   return (value) => {
     const problems: string[] = [];
@@ -141,6 +153,7 @@ export function circuitReader(): (value: unknown) => Circuit {
       interactions: parts.interactions(raw.interactions, problems),
       repair: parts.repair(raw.repair, problems),
       story: parts.story(raw.story, problems),
+      pathStory: parts.pathStory(raw.path_story, problems),
       problems,
     };
   };

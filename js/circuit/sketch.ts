@@ -1,8 +1,9 @@
 /** Where the parts of a circuit stand: layers up, heads by their number, paths between. */
 
-import { clamp, textWidth } from "../draw/geometry";
-import type { HeadCounts, Span } from "../state/place";
-import { type End, headsOf, PORTS, type Port, parseEnds, servedBy } from "./ends";
+import { clamp } from "../draw/geometry";
+import type { HeadCounts } from "../state/place";
+import { acrossOf, widthOf } from "./across";
+import { type End, PORTS, type Port, parseEnds, servedBy } from "./ends";
 import type { PathResult } from "./record";
 
 export interface SketchNode {
@@ -18,8 +19,12 @@ export interface SketchNode {
 }
 
 export interface SketchEdge {
+  key: string;
   path: string;
   result: PathResult;
+  /** Keys of the nodes at its ends. */
+  writer: string;
+  reader: string;
   from: readonly [x: number, y: number];
   to: readonly [x: number, y: number];
   /** Width of the line. */
@@ -44,9 +49,7 @@ export const NODE_HEIGHT = 20;
 const ROW_GAP = { most: 68, least: 44 };
 /** Where there are many layers, they come closer. */
 const COMFORTABLE_HEIGHT = 760;
-const NODE_GAP = 12;
-const MARGIN = { left: 46, right: 14, top: 16, bottom: 16, columns: 18 };
-const FONT_SIZE = 11;
+const MARGIN = { top: 16, bottom: 16, columns: 18 };
 const WIDEST = 7;
 const THINNEST = 1;
 
@@ -56,7 +59,7 @@ export interface Extent extends HeadCounts {
   positionName(pos: number): string;
 }
 
-interface Placed {
+export interface Placed {
   key: string;
   end: End;
   row: number;
@@ -166,86 +169,6 @@ function columnsOf(parts: readonly Placed[]): (number | null)[] {
   return found.has(null) ? [...named, null] : named;
 }
 
-/** Each at its number's place, moved as little as keeps them apart. */
-function acrossOf(
-  parts: readonly Placed[],
-  columns: (number | null)[],
-  extent: Extent,
-) {
-  const left = MARGIN.left;
-  const needed = columns.map((pos) => mostIn(parts, pos));
-  const spare = extent.width - left - MARGIN.right - needed.reduce((a, b) => a + b, 0);
-  const more = Math.max(0, spare) / Math.max(1, columns.length);
-  const places = new Map<string, number>();
-  const middles: number[] = [];
-  let start = left;
-  columns.forEach((pos, column) => {
-    const room = (needed[column] ?? 0) + more;
-    middles.push(start + room / 2);
-    for (const row of byRow(parts.filter(({ end }) => end.pos === pos))) {
-      for (const [key, x] of apart(row, start, room, extent)) places.set(key, x);
-    }
-    start += room;
-  });
-  const label = (pos: number | null) =>
-    pos === null ? "all positions" : extent.positionName(pos);
-  return {
-    places,
-    width: start + MARGIN.right,
-    columns: columns.map((pos, at) => [label(pos), middles[at] ?? 0] as const),
-  };
-}
-
-/** The room that the fullest row of a column takes. */
-function mostIn(parts: readonly Placed[], pos: number | null): number {
-  const rows = byRow(parts.filter(({ end }) => end.pos === pos));
-  const widths = rows.map((row) =>
-    row.reduce((sum, part) => sum + widthOf(part) + NODE_GAP, 0),
-  );
-  return Math.max(0, ...widths);
-}
-
-function byRow(parts: readonly Placed[]): Placed[][] {
-  const rows = [...new Set(parts.map(({ row }) => row))];
-  return rows.map((row) => parts.filter((part) => part.row === row));
-}
-
-function apart(
-  row: readonly Placed[],
-  start: number,
-  room: number,
-  extent: Extent,
-): [key: string, x: number][] {
-  const sorted = row
-    .map((part) => ({ part, x: start + shareOf(part.end, extent) * room }))
-    .sort((a, b) => a.x - b.x);
-  // From the left each is moved on to where there is room, from the right back again.
-  let edge = start;
-  for (const one of sorted) {
-    const half = (widthOf(one.part) + NODE_GAP) / 2;
-    one.x = Math.max(one.x, edge + half);
-    edge = one.x + half;
-  }
-  edge = start + room;
-  for (const one of [...sorted].reverse()) {
-    const half = (widthOf(one.part) + NODE_GAP) / 2;
-    one.x = Math.min(one.x, edge - half);
-    edge = one.x - half;
-  }
-  return sorted.map(({ part, x }) => [part.key, x]);
-}
-
-/** How far to the right something belongs: MLPs out of the heads' way. */
-function shareOf(end: End, extent: Extent): number {
-  if (end.part === "mlp") return 1;
-  const heads: Span | null = headsOf(end, extent);
-  return heads ? (heads[0] + heads[1]) / 2 / Math.max(1, extent.heads) : 0.5;
-}
-
-function widthOf({ label }: Placed): number {
-  return Math.ceil(textWidth(label, FONT_SIZE)) + 12;
-}
-
 function portsOf(part: Placed, x: number): Map<Port, number> {
   const used = PORTS.filter((port) => part.ports.has(port));
   const step = (widthOf(part) - 8) / 2;
@@ -262,12 +185,15 @@ function edgesOf(
     const share = Math.abs(result.exact) / most;
     const size = THINNEST + (WIDEST - THINNEST) * share;
     const nodeOf = (end: End | null) => end && nodes.get(keyOf(end, extent));
-    return parseEnds(result.writer).flatMap((writer) =>
-      parseEnds(result.reader).flatMap((reader): SketchEdge[] => {
+    return parseEnds(result.writer).flatMap((writer, first) =>
+      parseEnds(result.reader).flatMap((reader, second): SketchEdge[] => {
         const [from, to] = [nodeOf(writer), nodeOf(reader)];
         if (!from || !to) return [];
         const x = (reader?.port && to.ports.get(reader.port)) ?? to.x;
-        return [{ path, result, size, from: topOf(from), to: [x, bottomOf(to)] }];
+        const ends = { writer: from.key, reader: to.key };
+        const line = { from: topOf(from), to: [x, bottomOf(to)] as const };
+        const key = `${path} ${first} ${second}`;
+        return [{ key, path, result, size, ...ends, ...line }];
       }),
     );
   });

@@ -15,7 +15,7 @@ export interface Tasks {
   /** Exact path patches of these paths. */
   run(paths: readonly string[]): Promise<void>;
   start(what: Started): Promise<void>;
-  /** Names of paths, and what was started of the picks. */
+  /** Names of paths, and what was started otherwise. */
   readonly under: ReadonlySignal<ReadonlySet<string>>;
   /** Why the kernel did not start what was asked for last; empty if it did. */
   readonly refusal: ReadonlySignal<string>;

@@ -10,12 +10,15 @@ import {
   untracked,
 } from "@preact/signals-core";
 import type { CircuitModule, Kit } from "../circuit/kit";
-import { el, react } from "../draw/dom";
+import * as dom from "../draw/dom";
+import * as number from "../draw/number";
 import { pictureOf } from "../draw/picture";
 import { handOver } from "../host/clipboard";
 import { imported } from "../host/imported";
 import { type Channel, MESSAGE_KINDS, messageOf } from "../host/messages";
+import { createAsked } from "../state/asked";
 import { record, ShapeError, text } from "../state/shape";
+import { positionName } from "../state/tokens";
 import { tryAgain, unanswered } from "./asking";
 import { isOpen } from "./foldable";
 import type { MakeView } from "./view";
@@ -29,9 +32,12 @@ type Entry = { state: "loading" | "ready" } | { state: "failed"; message: string
 
 const KIT: Kit = {
   signals: { computed, effect, signal: makeSignal, untracked },
+  shared: { ...dom, ...number, createAsked, positionName },
   pictureOf,
   handOver,
 };
+
+const { el, react } = dom;
 
 /** One for all widgets that share this module; another try after a failure. */
 let loading: Promise<Loaded> | null = null;

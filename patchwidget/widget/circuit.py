@@ -21,6 +21,7 @@ FINDINGS: Mapping[str, Callable[[Any], Record]] = {
     "interactions": circuit_records.of_interactions,
     "repair": circuit_records.of_repair,
     "story": circuit_records.of_story,
+    "path_story": circuit_records.of_path_story,
 }
 
 
@@ -47,7 +48,7 @@ class Verified:
 
 
 class Circuit:
-    """Paths and what was asked about picked nodes, of a study in one direction.
+    """Paths and what was asked about them and picked nodes, in one direction of a study.
 
     Args:
         study: the study.
@@ -96,7 +97,7 @@ class Circuit:
         self.paths |= {path: paths[path] for path in self.new(paths)}
 
     def note(self, what: str, found: Interactions | Repair | WholeStory) -> None:
-        """Keep what was found of picked nodes, instead of what was found before."""
+        """Keep what was found of picks or paths, instead of what was found before."""
         self._findings[what] = FINDINGS[what](found)
 
     def record(self) -> Record:

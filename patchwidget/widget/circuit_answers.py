@@ -19,11 +19,13 @@ from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn
 from patchwidget.widget.verifying import named
 
-# By what the page calls them: the study's own name of a question, and the job's.
+# By what the page calls them: the study's own name of a question, and the job's. The last
+# is about the verified paths; twin of STARTED in js/circuit/costs.ts.
 QUESTIONS = {
     "interactions": ("interactions", "interactions of {} picks"),
     "repair": ("self_repair", "self-repair of {} picks"),
     "story": ("whole_story", "whole story of {} picks"),
+    "path_story": ("whole_story", "whole story of {} paths"),
 }
 MODULES = ("circuit",)
 
@@ -61,7 +63,7 @@ def cost(asked: Request) -> Answer:
         return answers.priced(study.path_cost(new) if new else PatchCost(0, 0, 0.0))
     if what in tuple(QUESTIONS):
         question, _ = QUESTIONS[what]
-        return answers.priced(study.circuit_cost(question, list(asked.picked)))
+        return answers.priced(study.circuit_cost(question, _members(asked, what)))
     return answers.cost(asked)
 
 
@@ -154,7 +156,7 @@ def _run_paths(board: Board, side: Side, paths: Sequence[Path]) -> Iterator[Prog
 
 
 def questioning(asked: Request) -> list[Turn]:
-    """A question about the picked nodes.
+    """A question about the picked nodes, or about the verified paths.
 
     Raises:
         ValueError, TypeError, IndexError, KeyError: if it cannot be asked.
@@ -163,16 +165,26 @@ def questioning(asked: Request) -> list[Turn]:
     if what not in tuple(QUESTIONS):
         raise ValueError(f"unknown {what!r}: choose {' or '.join(QUESTIONS)}")
     question, label = QUESTIONS[what]
-    side, picks = board.side, list(asked.picked)
-    turn = named(side.study, question, picks)
+    side, members = board.side, _members(asked, what)
+    turn = named(side.study, question, members)
 
     def start() -> Iterator[Progress]:
         yield from turn.start()
-        found: Any = getattr(side.study, question)(picks)
+        found: Any = getattr(side.study, question)(members)
         side.circuit.note(what, found)
         board.note_circuit(side, at_once=False)
 
-    return [replace(turn, start=start, label=label.format(len(picks)))]
+    return [replace(turn, start=start, label=label.format(len(members)))]
+
+
+def _members(asked: Request, what: str) -> list[str]:
+    """Names of what a question is about."""
+    if what != "path_story":
+        return list(asked.picked)
+    paths = asked.board.side.circuit.paths
+    if not paths:
+        raise ValueError("no path is verified yet: run those of the circuit first")
+    return list(map(str, paths))
 
 
 STARTS: Mapping[str, Callable[[Request], list[Turn]]] = {

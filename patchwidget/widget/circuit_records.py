@@ -1,4 +1,4 @@
-"""Answers about picked nodes in the form in which they travel: JSON, and NaN is None."""
+"""Answers about picks and paths in the form in which they travel: JSON, and NaN is None."""
 
 from __future__ import annotations
 
@@ -64,9 +64,17 @@ def of_repair(found: Repair) -> Record:
 
 
 def of_story(found: WholeStory) -> Record:
-    """How faithful, minimal and complete a circuit is."""
+    """How faithful, minimal and complete a circuit of nodes is."""
+    return {"nodes": list(found.minimality), **_judged(found)}
+
+
+def of_path_story(found: WholeStory) -> Record:
+    """How faithful, minimal and complete a circuit of paths is."""
+    return {"paths": list(found.minimality), **_judged(found)}
+
+
+def _judged(found: WholeStory) -> Record:
     return {
-        "nodes": [part.name for part in found.members],
         "faithfulness": _number(found.faithfulness),
         "minimality": {name: _number(one) for name, one in found.minimality.items()},
         "complement": _number(found.complement),

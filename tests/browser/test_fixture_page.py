@@ -112,6 +112,53 @@ def test_nothing_grows(hovers, picks, open_page):
     assert page.errors == []
 
 
+FOCUSED = "document.activeElement.getAttribute('aria-label') || ''"
+LEAKS = """() => {
+  window.leaked = [];
+  document.body.addEventListener("keydown", ({key}) => window.leaked.push(key));
+}"""
+
+
+def test_the_sketch_of_a_circuit_by_keyboard(open_page):
+    page = open_page("circuit")
+    tab, sketch = page.page, page.page.locator(".pw-sketch-picture")
+    # On a slow machine the module, and the answers above the sketch, come late.
+    tab.locator(".pw-inputs .pw-path").first.wait_for()
+    sketch.locator('[tabindex="0"]').first.wait_for()
+    page.settle()
+    assert sketch.locator('[tabindex="0"]').count() == 1
+    tab.evaluate(LEAKS)
+    tab.locator(".pw-repair-strip > svg").focus()
+    for _ in range(4):  # the heads that are named below the strip come before
+        tab.keyboard.press("Tab")
+        if tab.evaluate(FOCUSED).startswith("logits:"):
+            break
+    tab.keyboard.press("ArrowDown")
+    top = tab.evaluate("scrollY")
+    tab.keyboard.press("ArrowRight")
+    assert tab.evaluate("scrollY") == top
+    assert tab.evaluate(FOCUSED).startswith("L4H3: into it L3H1 -> L4H3.q")
+    assert sketch.locator(".pw-lit").get_attribute("data-key") == sketch.locator(
+        ":focus-visible"
+    ).get_attribute("data-key")
+    ring = sketch.locator(":focus-visible > rect")
+    assert ring.evaluate("(ring) => getComputedStyle(ring).strokeWidth") == "3px"
+    assert page.axe() == []
+    for _ in range(3):  # an MLP, a head that is picked, one that is not
+        tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    assert tab.evaluate(FOCUSED).startswith("L2H5:")
+    picked = tab.evaluate("window.fixture.store.selection.peek()")
+    assert picked[-1] == "L2H5.z"
+    tab.keyboard.press("Shift+ArrowUp")
+    assert " -> " in tab.evaluate(FOCUSED).partition(":")[0]
+    assert sketch.locator("[data-path].pw-lit").count() == 1
+    tab.keyboard.press("Tab")
+    assert sketch.locator(":focus").count() == 0
+    assert tab.evaluate("window.leaked") == []
+    assert page.errors == []
+
+
 def test_text_is_never_markup(open_page):
     page = open_page("tokens")
     assert (

@@ -650,12 +650,13 @@ def test_the_picks_together(live):
     lines = live.root.locator(".pw-sketch svg [data-path]")
     drawn = lines.evaluate_all("(lines) => lines.map((line) => line.dataset.path)")
     assert sorted(drawn) == sorted(paths)
-    for what in ("interactions", "repair", "story"):
+    for what in ("interactions", "repair", "story", "path_story"):
         start(live, what)
     picks = "['L4H0.z', 'L3H1.z', 'L2H0.z']"
     live.notebook.run(f"pairs = study.interactions({picks})")
     live.notebook.run(f"repair = study.self_repair({picks})")
     live.notebook.run(f"story = study.whole_story({picks})")
+    live.notebook.run(f"of_paths = study.whole_story({list(paths)})")
     found = live.ask(
         "[pairs['noising'].values[0, 1].item(), pairs.reading('L4H0.z', 'L3H1.z')]"
     )
@@ -670,9 +671,12 @@ def test_the_picks_together(live):
     heads = live.root.locator(".pw-repair-strip [data-layer]")
     later = live.ask("int(repair.heads.values.isfinite().sum())")
     assert heads.count() == later
-    faithfulness = live.ask("story.faithfulness")
-    shown = live.root.locator('[data-figure="faithfulness"]').inner_text()
-    assert number(shown.split()[0]) == pytest.approx(faithfulness, abs=6e-4)
+    for part, name in ((".pw-story", "story"), (".pw-path-story", "of_paths")):
+        complement = live.ask(f"{name}.complement")
+        shown = live.root.locator(f'{part} [data-figure="complement"]').text_content()
+        assert number(shown.split()[0]) == pytest.approx(complement, abs=6e-4)
+    words = live.ask("repr(of_paths)").splitlines()[0]
+    assert words in live.root.locator(".pw-path-story").inner_text()
 
 
 def test_a_circuit_is_taken_along_and_loads_again(live, lab_server):

@@ -353,8 +353,8 @@ describe("what was found of the picks", () => {
 
   test("the whole story is in figures", async () => {
     await opened({ circuit: CIRCUIT });
-    expect(text('[data-figure="faithfulness"]')).toContain("0.834");
-    expect(text('[data-figure="minimality"]')).toContain(
+    expect(text('.pw-story [data-figure="faithfulness"]')).toContain("0.834");
+    expect(text('.pw-story [data-figure="minimality"]')).toContain(
       "L4H3.z −0.020, L3H1.z +0.050, L4H0.z +0.310",
     );
   });
@@ -390,6 +390,132 @@ describe("the sketch", () => {
     expect(all(".pw-verified-paths > li")[0]?.textContent).toContain("L4H3 → final");
   });
 
+  /** By what it is called; its own name, which it may have, comes after it. */
+  const part = (name: string) => {
+    const called = (one: HTMLElement) => one.getAttribute("aria-label")?.split(/:| “/);
+    const parts = all(".pw-sketch [data-key]");
+    const found = parts.find((one) => called(one)?.[0] === name);
+    if (!found) throw new Error(`no ${name}`);
+    return found;
+  };
+  const press = (key: string, init: object = {}) => {
+    const options = { key, bubbles: true, cancelable: true, ...init };
+    const event = new KeyboardEvent("keydown", options);
+    document.activeElement?.dispatchEvent(event);
+    return event;
+  };
+  const shift = { shiftKey: true };
+  const words = () => text(".pw-sketch > .pw-circuit-words");
+  const tabs = () => all('.pw-sketch-picture [tabindex="0"]');
+
+  test("is one stop of the Tab key, which stays where one was", async () => {
+    await opened({ circuit: CIRCUIT });
+    expect(all(".pw-sketch-picture [data-key]")).toHaveLength(9 + 10);
+    expect(tabs()).toEqual([part("logits")]);
+    part("logits").focus();
+    press("ArrowDown");
+    press("ArrowRight");
+    expect(document.activeElement).toBe(part("L4H3"));
+    expect(tabs()).toEqual([part("L4H3")]);
+    part("L4H3").blur();
+    expect(tabs()).toEqual([part("L4H3")]);
+  });
+
+  test("names a node and its paths, and lights it everywhere", async () => {
+    await opened({ circuit: CIRCUIT, names: { L4H3: "negative" } });
+    const paths = "into it L3H1 -> L4H3.q −0.170; out of it L4H3 -> final −0.360";
+    const elsewhere = find('.pw-verified-paths [data-end="L4H3"]', Element);
+    part("L4H3").focus();
+    expect(part("L4H3").getAttribute("aria-label")).toBe(`L4H3 “negative”: ${paths}`);
+    expect(words()).toBe(`L4H3 “negative”: ${paths}`);
+    for (const one of [part("L4H3"), elsewhere])
+      expect(one.classList).toContain("pw-lit");
+    part("L4H3").blur();
+    expect(words()).toContain("arrow keys");
+    for (const one of [part("L4H3"), elsewhere])
+      expect(one.classList).not.toContain("pw-lit");
+    host.receive("names", {});
+    expect(part("L4H3").getAttribute("aria-label")).toBe(`L4H3: ${paths}`);
+  });
+
+  test("names the largest of many paths, each once", async () => {
+    const many = Array.from({ length: 7 }, (_, head) =>
+      result(`L0H${head} + L1H${head}`, "final", head / 10),
+    );
+    await opened({ circuit: { paths: Object.assign({}, ...many) } });
+    expect(part("logits").getAttribute("aria-label")).toMatch(
+      /^logits: into it L0H6 \+ L1H6 -> final \+0.600, .* L0H3 .*, 3 more$/,
+    );
+  });
+
+  test("Enter and Space do what a click does, and no key leaves the widget", async () => {
+    await opened({ circuit: CIRCUIT });
+    const leaked = vi.fn();
+    document.addEventListener("keydown", leaked, { signal: life.signal });
+    part("L2H5").focus();
+    expect(press("Enter").defaultPrevented).toBe(true);
+    expect(host.get("selection")).toEqual([...PICKS, "L2H5.z"]);
+    expect(press("ArrowUp").defaultPrevented).toBe(true);
+    expect(press(" ").defaultPrevented).toBe(true);
+    expect(host.get("selection")).toEqual([...PICKS, "L2H5.z"]);
+    expect(text(".pw-inputs .pw-circuit-title")).toContain("L3H1");
+    expect(press("b").defaultPrevented).toBe(false);
+    expect(leaked).not.toHaveBeenCalled();
+    expect(press("ArrowUp", { ctrlKey: true }).defaultPrevented).toBe(false);
+    expect(leaked).toHaveBeenCalledOnce();
+    expect(document.activeElement).toBe(part("L3H1"));
+    expect(part("L3H1").getAttribute("role")).toBe("button");
+    expect(part("logits").getAttribute("role")).toBe("img");
+  });
+
+  test("leads along paths, which are lit as under the pointer", async () => {
+    await opened({ circuit: CIRCUIT });
+    part("logits").focus();
+    press("ArrowDown", shift);
+    const line = part("L4H3 -> final");
+    expect(document.activeElement).toBe(line);
+    expect(words()).toContain("exact −0.360 (90 % interval");
+    expect(line.classList.contains("pw-lit")).toBe(true);
+    expect(part("L4H0 -> final").classList.contains("pw-dim")).toBe(true);
+    expect(part("L4H3").classList.contains("pw-lit")).toBe(true);
+    press("ArrowLeft");
+    expect(document.activeElement).toBe(part("L4H0 -> final"));
+    press("ArrowDown");
+    expect(document.activeElement).toBe(part("L4H0"));
+    expect(all(".pw-sketch .pw-dim")).toEqual([]);
+  });
+
+  test("keeps a path lit that another view no longer lists", async () => {
+    await opened({ circuit: { paths: result("L2H5", "L4H3.q", 1) } });
+    part("L4H3").focus();
+    press("ArrowDown", shift);
+    expect(all(".pw-inputs .pw-path.pw-lit")).toHaveLength(1);
+    host.receive("selection", []);
+    expect(all(".pw-inputs .pw-path")).toEqual([]);
+    expect(part("L2H5 -> L4H3.q").classList).toContain("pw-lit");
+    expect(part("L2H5").classList).toContain("pw-lit");
+    part("L2H5 -> L4H3.q").blur();
+    expect(all(".pw-sketch .pw-lit")).toEqual([]);
+  });
+
+  test("keeps the focus when a path comes, and lets go of what is taken away", async () => {
+    await opened({ circuit: CIRCUIT });
+    part("L3H1").focus();
+    const before = part("L3H1");
+    const paths = { ...CIRCUIT.paths, ...result("L0H1", "L3H1.q", 0.02) };
+    host.receive("circuit", { ...CIRCUIT, paths });
+    expect(before.isConnected).toBe(false);
+    expect(document.activeElement).toBe(part("L3H1"));
+    expect(part("L3H1").classList.contains("pw-lit")).toBe(true);
+    expect(words()).toContain("L0H1 -> L3H1.q +0.020");
+    press("ArrowDown");
+    expect(document.activeElement).toBe(part("L2H5"));
+    host.receive("circuit", { paths: result("L3H1", "final", 1) });
+    expect(document.activeElement).toBe(document.body);
+    expect(all(".pw-sketch .pw-lit")).toEqual([]);
+    expect(tabs()).toHaveLength(1);
+  });
+
   test("goes to the clipboard as JSON of the kernel, and comes back as text", async () => {
     await opened({ circuit: CIRCUIT });
     const copied = vi.fn(async () => {});
@@ -417,6 +543,74 @@ describe("the sketch", () => {
   });
 });
 
+describe("the story of the paths", () => {
+  const story = (part = "") => text(`.pw-path-story ${part}`);
+  const handle = () => find('[data-cost="path_story"]', HTMLButtonElement);
+  const { path_story: known } = CIRCUIT;
+  /** Those that it is about, and no other. */
+  const judged = () => {
+    const paths: Record<string, object> = CIRCUIT.paths;
+    return Object.fromEntries(known.paths.map((name) => [name, paths[name]]));
+  };
+
+  test("says what is missing without a path", async () => {
+    await opened();
+    expect(handle().disabled).toBe(true);
+    expect(handle().textContent).toBe(
+      "are the paths the whole story? Verify one first",
+    );
+    host.receive("circuit", { paths: result("L3H1", "L4H0.q", 1) });
+    expect(handle().disabled).toBe(false);
+    expect(handle().textContent).toBe("judge the circuit of 1 path …");
+    expect(story()).toContain("No chain of these paths leads from the embedding");
+    host.receive("circuit", { paths: result("embed", "final", 1) });
+    expect(story()).not.toContain("No chain");
+    expect(find(".pw-path-story details", HTMLElement).hidden).toBe(true);
+  });
+
+  test("tells its cost before it is run, also when paths have come", async () => {
+    const paths = result("L3H1", "L4H0.q", 1);
+    await opened({ circuit: { paths } });
+    handle().click();
+    expect(asked("cost.get")).toEqual([
+      { kind: "cost.get", id: expect.any(String), what: "path_story" },
+    ]);
+    await answer("cost.get", { patches: 44, words: "44 patches, about 2 s" });
+    expect(story(".pw-cost")).toContain("44 patches, about 2 s");
+    host.receive("circuit", { paths: { ...paths, ...result("L4H0", "final", 1) } });
+    expect(asked("cost.get")).toHaveLength(2);
+    expect(find('[data-run="path_story"]', HTMLButtonElement).disabled).toBe(true);
+    await answer("cost.get", { patches: 45, words: "45 patches, about 2 s" });
+    click('[data-run="path_story"]');
+    expect(asked("circuit.start")).toMatchObject([{ what: "path_story" }]);
+    expect(story(".pw-cost")).toContain("running");
+  });
+
+  test("is told in words and in figures", async () => {
+    await opened({ circuit: { ...CIRCUIT, paths: judged() } });
+    expect(story()).toContain("8 of 1,234 paths keep 0.831 of the work");
+    expect(story()).not.toContain("not among them");
+    expect(story('[data-figure="faithfulness"]')).toBe(
+      "0.831 the paths alone keep this share",
+    );
+    const least = Object.entries(known.minimality).sort(([, a], [, b]) => a - b);
+    expect(story('[data-figure="minimality"]')).toMatch(
+      new RegExp(`^${least[0]?.[0]} `),
+    );
+  });
+
+  test("says that it is about fewer paths, when more were verified", async () => {
+    await opened({ circuit: CIRCUIT });
+    expect(story()).toContain("Of 8 paths: 2 paths verified since are not among them.");
+    const paths = { ...judged(), ...result("L0H1", "L3H1.q", 0.02) };
+    host.receive("circuit", { ...CIRCUIT, paths });
+    expect(story()).toContain("Of 8 paths: 1 path verified since is not among them.");
+    const after = { ...known, paths: Object.keys(paths) };
+    host.receive("circuit", { ...CIRCUIT, paths, path_story: after });
+    expect(story()).not.toContain("not among them");
+  });
+});
+
 describe("a saved page", () => {
   const traits = { ...TRAITS, folds: [], selection: PICKS };
 
@@ -434,6 +628,10 @@ describe("a saved page", () => {
     expect(run.getAttribute("aria-disabled")).toBe("true");
     expect(run.textContent).toContain("not run");
     for (const one of all(".pw-costed, .pw-loader")) expect(one.hidden).toBe(true);
+    expect(text(".pw-path-story")).toContain("8 of 1,234 paths keep 0.831 of the work");
+    expect(text(".pw-path-story")).toContain("2 paths verified since");
+    find(".pw-sketch-node", SVGElement).focus();
+    expect(text(".pw-sketch > .pw-circuit-words")).toContain("out of it embed -> ");
     click(".pw-chooser button");
     for (let turn = 0; turn < 4; turn++) await settle();
     expect(text(".pw-inputs")).toContain("No estimates: it is not in this saved page");

@@ -1,11 +1,13 @@
 // @vitest-environment node
 import { describe, expect, test } from "vitest";
 import { paintOf } from "../../js/circuit/cells";
+import { isChain } from "../../js/circuit/chain";
 import { endPlace, isAt, parseEnd, pickOf, subjectOf } from "../../js/circuit/ends";
 import { focused, subjectsOf } from "../../js/circuit/focus";
 import { groupsOf, notRun, scaleOf } from "../../js/circuit/groups";
 import { circuitReader, type PathResult } from "../../js/circuit/record";
-import { NODE_HEIGHT, sketchOf } from "../../js/circuit/sketch";
+import { NODE_HEIGHT, type Sketch, sketchOf } from "../../js/circuit/sketch";
+import { firstStop, nextStop } from "../../js/circuit/walk";
 import { makePalette } from "../../js/draw/colour";
 import { headPlace } from "../../js/state/place";
 import { arrivals, CIRCUIT } from "./page/circuit";
@@ -30,12 +32,14 @@ describe("what the kernel tells", () => {
     expect(found.interactions?.sides.get("noising")?.matrix[0]?.[0]).toBeNaN();
     expect(found.repair?.change[0]?.[0]).toBeNaN();
     expect(found.story?.minimality.get("L4H0.z")).toBe(0.31);
+    expect(found.pathStory?.faithfulness).toBe(0.831);
+    expect(found.pathStory?.paths).toHaveLength(found.paths.size - 2);
   });
 
   test("may be nothing, or lack parts", () => {
     for (const value of [undefined, null, {}, { paths: {}, story: null }]) {
-      const { problems, paths, story } = circuitReader()(value);
-      expect([problems, paths.size, story]).toEqual([[], 0, null]);
+      const { problems, paths, story, pathStory } = circuitReader()(value);
+      expect([problems, paths.size, story, pathStory]).toEqual([[], 0, null, null]);
     }
   });
 
@@ -295,6 +299,150 @@ describe("the sketch", () => {
       "L0H0 + L0H1 -> final",
     ]);
     expect(new Set(sketch.edges.map(({ from }) => from[0])).size).toBe(2);
+  });
+});
+
+describe("a chain of paths", () => {
+  test("leads from the embedding to the logits, in whatever order they came", () => {
+    expect(isChain(circuitReader()(CIRCUIT).paths, COUNTS)).toBe(true);
+    const links = [
+      ["L2H1", "final", 1],
+      ["L1.mlp", "L2H1.v", 1],
+      ["embed", "L1.mlp", 1],
+    ] as [string, string, number][];
+    expect(isChain(results(...links), COUNTS)).toBe(true);
+    for (const missing of links) {
+      const others = links.filter((link) => link !== missing);
+      expect(isChain(results(...others), COUNTS)).toBe(false);
+    }
+    expect(isChain(results(["embed", "final", 1]), COUNTS)).toBe(true);
+    expect(isChain(new Map(), COUNTS)).toBe(false);
+    expect(isChain(results(["?", "final", 1]), COUNTS)).toBe(false);
+  });
+
+  test("leads through a KV head to the heads that it serves, and to no other", () => {
+    const from = (head: number) =>
+      results(["embed", "L1H1.k", 1], [`L1H${head}`, "final", 1]);
+    expect([3, 4, 7].map((head) => isChain(from(head), GQA))).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    expect(isChain(from(1), COUNTS)).toBe(true);
+  });
+
+  test("leads from one position to another, and through some that go together", () => {
+    const placed = results(["embed@3", "L1H0.v", 1], ["L1H0@5 + L1H1@5", "final", 1]);
+    expect(isChain(placed, COUNTS)).toBe(true);
+  });
+});
+
+describe("the way through the sketch", () => {
+  const ARROWS = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"];
+  const extent = { ...COUNTS, width: 600, positionName: (pos: number) => `@${pos}` };
+  const usual = sketchOf(circuitReader()(CIRCUIT).paths, extent);
+  const keyOf = (sketch: Sketch, label: string) =>
+    sketch.nodes.find((one) => one.label === label)?.key ?? "";
+  const labelOf = (sketch: Sketch, key: string | null) =>
+    sketch.nodes.find((one) => one.key === key)?.label ??
+    sketch.edges.find((one) => one.key === key)?.path;
+
+  function walk(sketch: Sketch, from: string, ...steps: string[]) {
+    let [at, home] = [keyOf(sketch, from), keyOf(sketch, from)];
+    return steps.map((step) => {
+      const isAlong = step.startsWith("+");
+      const arrow = `Arrow${step.replace("+", "")}`;
+      at = nextStop(sketch, { at, home }, arrow, isAlong) ?? "";
+      if (sketch.nodes.some(({ key }) => key === at)) home = at;
+      return labelOf(sketch, at);
+    });
+  }
+
+  test.each([
+    ["of one head a layer", usual],
+    [
+      "of shared keys",
+      sketchOf(
+        results(
+          ["L0H0", "L1H1.k", 1],
+          ["L1H5", "final", 1],
+          ["embed", "L1H0.v", 2],
+          ["L0.mlp", "L1H2.q", 1],
+        ),
+        { ...extent, ...GQA },
+      ),
+    ],
+    [
+      "of positions",
+      sketchOf(results(["L0H7@3", "L1H0.q", 1], ["L0H0@12", "L2H0.k", 1]), extent),
+    ],
+    ["of one path", sketchOf(results(["embed", "final", 1]), extent)],
+  ])("leads to every node %s, up is up, and left is left", (_, sketch) => {
+    const first = firstStop(sketch) ?? "";
+    const seen = new Set([first]);
+    for (const at of seen) {
+      const from = sketch.nodes.find(({ key }) => key === at);
+      for (const arrow of ARROWS) {
+        const next = nextStop(sketch, { at, home: at }, arrow, false);
+        const to = sketch.nodes.find(({ key }) => key === next);
+        if (!from || !to) throw new Error(`${at} ${arrow} leads to ${next}`);
+        seen.add(to.key);
+        if (to === from) continue;
+        const [right, down] = [Math.sign(to.x - from.x), Math.sign(to.y - from.y)];
+        if (arrow === "ArrowUp") expect(down).toBe(-1);
+        if (arrow === "ArrowDown") expect(down).toBe(1);
+        if (arrow === "ArrowLeft") expect([right, down]).toEqual([-1, 0]);
+        if (arrow === "ArrowRight") expect([right, down]).toEqual([1, 0]);
+      }
+    }
+    expect(seen.size).toBe(sketch.nodes.length);
+    expect(
+      sketch.nodes.every(
+        ({ y }) => y >= (sketch.nodes.find(({ key }) => key === first)?.y ?? 0),
+      ),
+    ).toBe(true);
+  });
+
+  test("goes up to the node that is nearest, and ends at the edges", () => {
+    expect(
+      walk(usual, "L3H1", "Up", "Up", "Left", "Left", "Right", "Up", "Up"),
+    ).toEqual(["L3 MLP", "L4H3", "L4H0", "L4H0", "L4H3", "logits", "logits"]);
+  });
+
+  test("goes along the largest path of a node, then to its others, and to its ends", () => {
+    expect(walk(usual, "L3H1", "+Up", "Right", "Right", "Right", "Left", "Up")).toEqual(
+      [
+        "L3H1 -> L4H0.q",
+        "L3H1 -> L4H3.q",
+        "L3H1 -> L3.mlp",
+        "L3H1 -> L3.mlp",
+        "L3H1 -> L4H3.q",
+        "L4H3",
+      ],
+    );
+    expect(walk(usual, "L4H0", "+Down", "Right", "Down")).toEqual([
+      "L3H1 -> L4H0.q",
+      "L2H5 -> L4H0.q",
+      "L2H5",
+    ]);
+  });
+
+  test("stays where there is no path, and takes no other key", () => {
+    expect(walk(usual, "logits", "+Up")).toEqual(["logits"]);
+    expect(walk(usual, "embedding", "+Down")).toEqual(["embedding"]);
+    for (const key of ["Enter", "a", "Tab", "Home"]) {
+      const at = keyOf(usual, "L4H0");
+      expect(nextStop(usual, { at, home: at }, key, false)).toBeNull();
+      const [edge] = usual.edges;
+      expect(nextStop(usual, { at: edge?.key ?? "", home: at }, key, true)).toBeNull();
+    }
+    expect(firstStop(sketchOf(new Map(), extent))).toBeUndefined();
+  });
+
+  test("tells the lines of one path apart", () => {
+    const joint = sketchOf(results(["L0H0 + L0H1", "L1H0.q + L1H0.k", 1]), extent);
+    expect(new Set(joint.edges.map(({ key }) => key)).size).toBe(4);
+    expect(walk(joint, "L1H0", "+Down", "Left", "Right", "Down")).toContain("L0H1");
   });
 });
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from math import isnan
+from pathlib import Path
 
 import pytest
 from page import answered, asked, page_sets, receive
@@ -14,8 +16,9 @@ from toy_models import STYLES, TL_MAJOR, noisy, random_model, random_tokens, tok
 
 from patchwidget import Pairs, PatchStudy, PatchWidget, sources
 from patchwidget.spread import spread
-from patchwidget.widget import bundle, circuit
+from patchwidget.widget import bundle, circuit, circuit_answers
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("recorded")
 PATHS = ["L0H1 -> L1H0.q", "L0.mlp -> L1H0.v", "embed -> L1H0.k", "L1H0 -> final"]
 
@@ -155,7 +158,7 @@ def test_one_pair_of_one_token_one_layer_and_one_head():
     text = asked(widget, "circuit.json")[0]["text"]
     assert asked(widget, "circuit.load", text=text)[0] == {"paths": 1}
     widget.selection = ["L0H0", "L0.mlp_out@0"]
-    for what in ("interactions", "repair", "story"):
+    for what in circuit_answers.QUESTIONS:
         asked(widget, "circuit.start", what=what)
         json.dumps(widget.circuit[what], allow_nan=False)
     assert widget.circuit["repair"]["change"] == [[None]]
@@ -373,7 +376,8 @@ def test_interactions_of_the_picks(picked, labelled):
     assert shown["words"][1][1] == ""
     assert "10%" in shown["threshold"]
     assert "1%" in shown["threshold"]
-    assert (record["paths"], record["repair"], record["story"]) == ({}, None, None)
+    assert record["paths"] == {}
+    assert [record[one] for one in ("repair", "story", "path_story")] == [None] * 3
     json.dumps(record, allow_nan=False)
     assert asked(picked, "cost.get", what="interactions")[0]["patches"] == 0
 
@@ -453,6 +457,96 @@ def test_picks_that_cannot_be_asked_about(widget, what, picks, words):
     assert widget.job["state"] in ("idle", "done")
 
 
+# --- the story of the paths -------------------------------------------------------------
+
+STORY_PATHS = ["L0H1 -> L1H0.q", "L0.mlp -> L1H0.v", "embed -> final", "L1H0 -> final"]
+
+
+def test_the_whole_story_of_the_verified_paths(widget, labelled):
+    asked(widget, "paths.start", paths=STORY_PATHS)
+    widget.selection = ["L0H0", "L1H2"]
+    cost, _ = asked(widget, "cost.get", what="path_story")
+    assert (
+        cost["patches"] == labelled.circuit_cost("whole_story", STORY_PATHS).patches > 4
+    )
+    assert asked(widget, "circuit.start", what="path_story")[0] == {}
+    assert (widget.job["state"], widget.job["label"]) == (
+        "done",
+        "whole story of 4 paths",
+    )
+    names, shown = list(widget.circuit["paths"]), widget.circuit["path_story"]
+    assert shown["paths"] == names
+    assert set(names) == set(STORY_PATHS)
+    found = labelled.whole_story(names)
+    for name in ("faithfulness", "complement", "incompleteness"):
+        assert shown[name] == pytest.approx(getattr(found, name))
+    assert shown["minimality"] == pytest.approx(found.minimality)
+    assert set(shown["minimality"]) == set(STORY_PATHS)
+    assert shown["words"] == repr(found)
+    assert widget.circuit["story"] is None, "that is about the picks"
+    json.dumps(widget.circuit, allow_nan=False)
+    assert asked(widget, "cost.get", what="path_story")[0]["patches"] == 0
+    # One more path: the story stays what it was about, and can be asked for anew.
+    asked(widget, "paths.start", paths=["L0H0 -> L1H1.v"])
+    assert widget.circuit["path_story"] == shown
+    asked(widget, "circuit.start", what="path_story")
+    later = [*names, "L0H0 -> L1H1.v"]
+    assert widget.circuit["path_story"]["paths"] == later
+    assert widget.circuit["path_story"]["words"] == repr(labelled.whole_story(later))
+
+
+def test_without_a_path_there_is_no_story_of_them(widget):
+    widget.selection = ["L0H0", "L1H2"]
+    for kind in ("cost.get", "circuit.start"):
+        error = answered(widget, kind, what="path_story")[0]["error"]
+        assert error["type"] == "ValueError"
+        assert "no path is verified yet" in error["message"]
+    assert widget.circuit == {}
+
+
+def test_each_direction_has_a_story_of_its_own_paths(widget, labelled):
+    asked(widget, "paths.start", paths=STORY_PATHS[:2])
+    asked(widget, "circuit.start", what="path_story")
+    there = widget.circuit
+    widget.direction = "noising"
+    error = answered(widget, "circuit.start", what="path_story")[0]["error"]
+    assert "no path is verified yet" in error["message"]
+    asked(widget, "paths.start", paths=STORY_PATHS[3:])
+    asked(widget, "circuit.start", what="path_story")
+    assert widget.circuit["path_story"]["paths"] == STORY_PATHS[3:]
+    widget.direction = "denoising"
+    assert widget.circuit == there
+
+
+def test_a_story_of_paths_that_is_cancelled_is_taken_up_again(labelled):
+    async def cell():
+        widget = PatchWidget(labelled)
+        receive(widget, {"kind": "paths.start", "id": "a", "paths": STORY_PATHS})
+        await widget.settled()
+        receive(widget, {"kind": "circuit.start", "id": "b", "what": "path_story"})
+        while "story" not in widget.job["label"]:  # noqa: ASYNC110 - a turn at a time
+            await asyncio.sleep(0)
+        widget.cancel()
+        await widget.settled()
+        cancelled = widget.job["state"], widget.circuit["path_story"]
+        receive(widget, {"kind": "job.retry", "id": "c"})
+        await widget.settled()
+        found = widget.circuit["path_story"]
+        widget.close()
+        return cancelled, found
+
+    cancelled, found = asyncio.run(cell())
+    assert cancelled == ("cancelled", None)
+    assert set(found["paths"]) == set(STORY_PATHS)
+
+
+def test_both_sides_know_the_same_questions():
+    source = (ROOT / "js/circuit/costs.ts").read_text("utf-8")
+    (table,) = re.findall(r"STARTED = \[(.*?)\] as const", source)
+    assert re.findall(r'"(\w+)"', table) == list(circuit_answers.QUESTIONS)
+    assert circuit.FINDINGS.keys() == circuit_answers.QUESTIONS.keys()
+
+
 # --- what is missing --------------------------------------------------------------------
 
 
@@ -471,6 +565,12 @@ def test_without_the_decoder_a_sentence_says_why(model, tokens):
     error = answered(widget, "circuit.start", what="repair")[0]["error"]
     assert "self-repair needs the decoder" in error["message"]
     assert widget.circuit == {}
+    other = fresh(model, tokens)
+    asked(other, "paths.start", paths=PATHS)
+    text = asked(other, "circuit.json")[0]["text"]
+    assert asked(widget, "circuit.load", text=text)[0] == {"paths": 4}
+    error = answered(widget, "circuit.start", what="path_story")[0]["error"]
+    assert "needs the decoder" in error["message"]
     asked(widget, "circuit.start", what="interactions")
     assert widget.circuit["interactions"]["nodes"] == widget.selection
 
@@ -493,6 +593,8 @@ def test_a_study_without_its_model_shows_what_a_file_brings(widget, labelled, tm
     assert {name: one["exact"] for name, one in saved.circuit["paths"].items()} == {
         name: one["exact"] for name, one in widget.circuit["paths"].items()
     }
+    error = answered(saved, "circuit.start", what="path_story")[0]["error"]
+    assert error["type"] == "NeedsModelError"
 
 
 # --- as text ----------------------------------------------------------------------------
@@ -660,7 +762,8 @@ def test_a_saved_page_takes_along_what_was_found(widget, tmp_path, monkeypatch):
     answers = saved()["answers"]
     assert answers["paths.get L1H0"] == {"payload": payload, "buffers": []}
     assert "module.get circuit" not in answers, "there is nothing to draw yet"
-    asked(widget, "paths.start", paths=PATHS[:1])
+    asked(widget, "paths.start", paths=PATHS[3:])
+    asked(widget, "circuit.start", what="path_story")
     monkeypatch.setattr(
         "patchwidget.widget.kept.module_files", lambda _: (b"code", "style")
     )
@@ -670,9 +773,9 @@ def test_a_saved_page_takes_along_what_was_found(widget, tmp_path, monkeypatch):
         "buffers": [b"code"],
     }
     assert found["traits"]["circuit"] == widget.circuit
+    assert found["traits"]["circuit"]["path_story"]["paths"] == PATHS[3:]
 
 
 def test_the_page_sets_no_circuit(widget):
     page_sets(widget, circuit={"paths": {}})
     assert widget.circuit == {}
-    assert circuit.FINDINGS.keys() == {"interactions", "repair", "story"}

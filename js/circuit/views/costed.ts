@@ -8,11 +8,15 @@ import { isOpen as isUnfolded } from "../../views/foldable";
 import { costKey, type Wanted } from "../costs";
 import type { CircuitView } from "./view";
 
-/** A handle, behind which stand the cost and the button that starts it. */
+/**
+ * A handle, behind which stand the cost and the button that starts it. Without names to
+ * ask about it is hidden, or stands there in vain and says in its label what is missing.
+ */
 export function costed(
   view: CircuitView,
   label: () => string,
   wanted: () => Wanted,
+  saysWhy = false,
 ): HTMLElement {
   const { store, costs, circuit, signal } = view;
   const isOpen = makeSignal(false);
@@ -46,7 +50,9 @@ export function costed(
   const whole = el("div", "pw-costed", handle, line);
   react(signal, () => {
     // Nobody is there to run it, or there is nothing to run.
-    whole.hidden = store.isSaved || asked.value.names.length === 0;
+    const isEmpty = asked.value.names.length === 0;
+    whole.hidden = store.isSaved || (isEmpty && !saysWhy);
+    handle.disabled = isEmpty;
   });
   return whole;
 }

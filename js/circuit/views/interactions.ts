@@ -6,7 +6,6 @@ import { type Cell, movedCell } from "../../draw/geometry";
 import { signed } from "../../draw/number";
 import { parseNode } from "../../state/node";
 import { nodePlace } from "../../state/place";
-import { DIRECTIONS } from "../../state/study";
 import { largest, type Paint, paintOf } from "../cells";
 import type { InteractionSide, Interactions } from "../record";
 import { about, picksCosted } from "./of_picks";
@@ -54,10 +53,9 @@ type At = Signal<Cell | null>;
 
 function matrices(view: CircuitView, found: Interactions, at: At): HTMLElement[] {
   const scale = largest([...found.sides.values()].flatMap(({ matrix }) => matrix));
-  return DIRECTIONS.flatMap((direction) => {
-    const side = found.sides.get(direction);
-    return side ? [matrix(view, found, side, { direction, scale, at })] : [];
-  });
+  return [...found.sides].map(([direction, side]) =>
+    matrix(view, found, side, { direction, scale, at }),
+  );
 }
 
 interface Look {

@@ -97,12 +97,16 @@ export function linkPath(
   name: string,
 ): void {
   const end = parseEnd(name);
+  let isHere = false; // others stand for the same path
   const show = () => {
     const study = store.study.peek();
+    isHere = true;
     over.value = path;
     ui.hover.value = end && study ? endPlace(end, study) : null;
   };
   const leave = () => {
+    if (!isHere) return;
+    isHere = false;
     if (over.peek() !== path) return;
     over.value = null;
     ui.hover.value = null;

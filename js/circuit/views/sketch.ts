@@ -1,12 +1,10 @@
 /** The circuit so far: verified paths between what writes and what reads. */
 
-import { computed, type ReadonlySignal } from "@preact/signals-core";
-import { el, keyed, listen, live, react, svgEl } from "../../draw/dom";
+import { computed, signal as makeSignal } from "@preact/signals-core";
+import { el, listen, live, react, svgEl } from "../../draw/dom";
 import { signed } from "../../draw/number";
-import { headLabel } from "../../state/names";
 import { positionName } from "../../state/tokens";
 import { counted } from "../../views/words";
-import { endPlace, isAt } from "../ends";
 import type { PathResult } from "../record";
 import {
   NODE_HEIGHT,
@@ -15,9 +13,12 @@ import {
   type SketchNode,
   sketchOf,
 } from "../sketch";
-import { goTo, nameButton } from "./names";
+import { pathStory } from "./path_story";
+import { pathTable } from "./path_table";
 import { linkPath, pathWords } from "./paths";
 import { rebuilt } from "./rebuilt";
+import { listenToSketch, partAt, stopAt, type TabStop, tabStop } from "./sketch_keys";
+import { nodeBox, portLetters } from "./sketch_node";
 import { sketchTools } from "./tools";
 import type { CircuitView } from "./view";
 
@@ -38,13 +39,19 @@ export function sketchView(view: CircuitView): HTMLElement {
     const named = (pos: number) => positionName(study, store.pair.value, pos);
     return sketchOf(paths.value, { ...study, width, positionName: named });
   });
+  const visited = makeSignal("");
+  const stop = tabStop(sketch, visited);
   const picture = el("div", "pw-sketch-picture");
-  rebuilt(view, picture, (own) => (sketch.value ? [drawn(own, sketch.value)] : []));
+  const words = readingOf(view, picture);
+  rebuilt(view, picture, (own) => {
+    return sketch.value ? [drawn(own, sketch.value, stop)] : [];
+  });
+  listenToSketch(view, picture, sketch, visited);
   const hint = el("div", "pw-quiet");
   live(signal, () => hintOf(paths.value, sketch.value), hint);
   const list = pathTable(view, paths);
   react(signal, () => {
-    picture.hidden = list.hidden = paths.value.size === 0;
+    picture.hidden = words.hidden = list.hidden = paths.value.size === 0;
   });
   return el(
     "section",
@@ -52,10 +59,16 @@ export function sketchView(view: CircuitView): HTMLElement {
     el("div", "pw-circuit-title", "Circuit sketch"),
     hint,
     picture,
+    words,
+    pathStory(view),
     list,
     sketchTools(view, picture),
   );
 }
+
+const HINT =
+  "Point at a node or a line, or move with the arrow keys, for what is known of it; " +
+  "with Shift they lead from a node along its paths.";
 
 function hintOf(paths: ReadonlyMap<string, PathResult>, sketch: Sketch | null): string {
   if (paths.size === 0) return EMPTY;
@@ -68,7 +81,21 @@ function hintOf(paths: ReadonlyMap<string, PathResult>, sketch: Sketch | null): 
   );
 }
 
-function drawn(view: CircuitView, sketch: Sketch): SVGSVGElement {
+/** What is said of that which is pointed at, or has the focus. */
+function readingOf({ signal }: CircuitView, picture: HTMLElement): HTMLElement {
+  const line = el("div", "pw-circuit-words", HINT);
+  const read = (event: Event) => {
+    line.textContent = partAt(event)?.getAttribute("aria-label") ?? HINT;
+  };
+  const leave = () => {
+    line.textContent = HINT;
+  };
+  listen(picture, { pointerover: read, focusin: read }, signal);
+  listen(picture, { pointerleave: leave, focusout: leave }, signal);
+  return line;
+}
+
+function drawn(view: CircuitView, sketch: Sketch, stop: TabStop): SVGSVGElement {
   const { width, height, nodes, edges, served, rows, columns } = sketch;
   return svgEl(
     "svg",
@@ -76,14 +103,16 @@ function drawn(view: CircuitView, sketch: Sketch): SVGSVGElement {
       width,
       height,
       viewBox: `0 0 ${width} ${height}`,
-      role: "img",
+      role: "application",
+      "aria-roledescription": "circuit sketch",
       "aria-label": pictureWords(edges),
     },
     ...rows.map(([label, y]) => textAt(0, y, label, "pw-sketch-row")),
     ...columns.map(([label, x]) => textAt(x, 9, label, "pw-sketch-column")),
     ...served.map(([from, to]) => servedLine(from, to)),
-    ...edges.map((edge) => edgeLine(view, edge)),
-    ...nodes.map((node) => nodeBox(view, node)),
+    ...edges.map((edge) => edgeLine(view, edge, stop)),
+    ...nodes.map((node) => nodeBox(view, node, edges, stop)),
+    ...nodes.flatMap(portLetters),
   );
 }
 
@@ -97,10 +126,10 @@ function textAt(x: number, y: number, words: string, name: string): SVGTextEleme
   return svgEl("text", { x, y, dy: "0.35em", class: name }, words);
 }
 
-/** The line, and a wide one without colour that is easy to hit. */
-function edgeLine(view: CircuitView, edge: SketchEdge): SVGElement {
+/** The line, below it a wide one without colour that is easy to hit. */
+function edgeLine(view: CircuitView, edge: SketchEdge, stop: TabStop): SVGElement {
   const { over, signal } = view;
-  const { path, result, from, to, size } = edge;
+  const { key, path, result, from, to, size } = edge;
   const d = curve(from, to);
   const sign = result.exact < 0 ? "pw-below" : "pw-above";
   const dash = Math.max(4, 1.6 * size);
@@ -111,15 +140,17 @@ function edgeLine(view: CircuitView, edge: SketchEdge): SVGElement {
     "stroke-dasharray": result.exact < 0 ? `${dash} ${dash * 0.7}` : false,
   });
   const target = svgEl("path", { d, class: "pw-edge-target" });
-  const title = svgEl("title", {}, `${path}: ${pathWords(result.estimate, result)}`);
+  const words = `${path}: ${pathWords(result.estimate, result)}`;
+  const named = { "data-key": key, "data-path": path, "data-sign": sign };
   const group = svgEl(
     "g",
-    { "data-path": path, "data-sign": sign },
-    title,
-    line,
+    { ...named, role: "img", "aria-label": words },
+    svgEl("title", {}, words),
     target,
+    line,
   );
   linkPath(view, group, path, result.writer);
+  stopAt(view, group, key, stop);
   react(signal, () => {
     group.classList.toggle("pw-lit", over.value === path);
     group.classList.toggle("pw-dim", over.value !== null && over.value !== path);
@@ -139,98 +170,4 @@ function servedLine(from: SketchNode, to: SketchNode): SVGElement {
   const ends = { x1: from.x, y1: from.y - NODE_HEIGHT / 2 };
   const other = { x2: to.x, y2: to.y + NODE_HEIGHT / 2 };
   return svgEl("line", { ...ends, ...other, class: "pw-served" });
-}
-
-/** A click picks the head; the list below does the same by keyboard. */
-function nodeBox(view: CircuitView, node: SketchNode): SVGElement {
-  const { store, ui, signal } = view;
-  const { end, label, x, y, width, ports } = node;
-  const box = svgEl("rect", {
-    x: x - width / 2,
-    y: y - NODE_HEIGHT / 2,
-    width,
-    height: NODE_HEIGHT,
-    rx: 4,
-  });
-  const name = svgEl("text", { x, y, dy: "0.35em", "text-anchor": "middle" }, label);
-  const letters = [...ports].map(([port, at]) =>
-    svgEl(
-      "text",
-      { x: at, y: y + NODE_HEIGHT / 2 + 9, class: "pw-port", "text-anchor": "middle" },
-      port,
-    ),
-  );
-  const title = svgEl("title", {}, label);
-  const group = svgEl("g", { class: "pw-sketch-node" }, title, box, name, ...letters);
-  const isHead = end.layer !== null && end.head !== null && !label.includes("KV");
-  const own = isHead ? `L${end.layer}H${end.head}` : label.replace(" MLP", ".mlp");
-  const enter = () => {
-    const study = store.study.peek();
-    ui.hover.value = study ? endPlace(end, study) : null;
-  };
-  const leave = () => {
-    ui.hover.value = null;
-  };
-  const click = () => goTo(view, own);
-  listen(group, { click, pointerenter: enter, pointerleave: leave }, signal);
-  react(signal, () => {
-    const study = store.study.value;
-    const isLit = study !== null && isAt(end, ui.hover.value, study);
-    group.classList.toggle("pw-lit", isLit);
-    if (isHead)
-      title.textContent = headLabel(store.names.value, end.layer ?? 0, end.head ?? 0);
-  });
-  return group;
-}
-
-/** The same as rows, for the keyboard and for those who do not see the sketch. */
-function pathTable(
-  view: CircuitView,
-  paths: ReadonlySignal<ReadonlyMap<string, PathResult>>,
-): HTMLElement {
-  const { signal } = view;
-  const body = el("ul", "pw-verified-paths");
-  const show = keyed(
-    body,
-    (path: string, life) => row({ ...view, signal: life }, path, paths),
-    signal,
-  );
-  react(signal, () => {
-    const size = ([, { exact }]: [string, PathResult]) => Math.abs(exact) || 0;
-    const sorted = [...paths.value].sort((a, b) => size(b) - size(a));
-    show(sorted.map(([path]) => path));
-  });
-  const summary = live(
-    signal,
-    () => `${counted(paths.value.size, "verified path")} in words`,
-    el("summary"),
-  );
-  return el("details", "pw-evidence", summary, body);
-}
-
-function row(
-  view: CircuitView,
-  path: string,
-  paths: ReadonlySignal<ReadonlyMap<string, PathResult>>,
-): HTMLElement {
-  const { over, signal } = view;
-  const { writer = "", reader = "" } = paths.peek().get(path) ?? {};
-  const words = live(signal, () => {
-    const result = paths.value.get(path);
-    return result ? pathWords(result.estimate, result) : "";
-  });
-  const item = el(
-    "li",
-    { "data-path": path },
-    nameButton(view, writer),
-    " → ",
-    nameButton(view, reader),
-    " ",
-    words,
-  );
-  linkPath(view, item, path, writer);
-  react(signal, () => {
-    item.classList.toggle("pw-lit", over.value === path);
-  });
-  return item;
 }

@@ -1,35 +1,46 @@
 /** Is the set of picks the whole story? The three criteria in figures. */
 
+import { computed, type ReadonlySignal } from "@preact/signals-core";
 import { el, live, react } from "../../draw/dom";
 import { signed, unsigned } from "../../draw/number";
-import type { Story } from "../record";
+import type { Judged } from "../record";
 import { about, picksCosted } from "./of_picks";
 import type { CircuitView } from "./view";
 
 export function storyView(view: CircuitView): HTMLElement {
   const { circuit, signal } = view;
-  const hint = el("div", "pw-quiet");
-  live(signal, () => hintOf(view), hint);
-  const words = live(
-    signal,
-    () => circuit.value.story?.words ?? "",
-    el("div", "pw-quiet pw-in-lines"),
-  );
-  const figures = el("dl", "pw-story-figures");
-  react(signal, () => {
-    const found = circuit.value.story;
-    figures.hidden = found === null;
-    figures.replaceChildren(...(found ? facts(found) : []));
-  });
+  const found = computed(() => circuit.value.story);
   return el(
     "section",
     { class: "pw-story", "aria-label": "The whole story" },
     el("div", "pw-circuit-title", "Is it the whole story?"),
-    hint,
+    live(signal, () => hintOf(view), el("div", "pw-quiet")),
     picksCosted(view, "story", "judge the circuit"),
-    figures,
-    words,
+    figuresOf(view, found, "picks"),
+    wordsOf(view, found),
   );
+}
+
+type Found = ReadonlySignal<Judged | null>;
+
+/** What the kernel says of it. */
+export function wordsOf({ signal }: CircuitView, found: Found): HTMLElement {
+  const line = el("div", "pw-quiet pw-in-lines");
+  return live(signal, () => found.value?.words ?? "", line);
+}
+
+/** `whose`: what the circuit consists of. */
+export function figuresOf(
+  { signal }: CircuitView,
+  found: Found,
+  whose: string,
+): HTMLElement {
+  const figures = el("dl", "pw-story-figures");
+  react(signal, () => {
+    figures.hidden = found.value === null;
+    figures.replaceChildren(...(found.value ? facts(found.value, whose) : []));
+  });
+  return figures;
 }
 
 const EMPTY =
@@ -42,15 +53,22 @@ function hintOf(view: CircuitView): string {
   return about(view, found.nodes);
 }
 
-function facts({ faithfulness, complement, incompleteness, minimality }: Story) {
+function facts(
+  { faithfulness, complement, incompleteness, minimality }: Judged,
+  whose: string,
+): HTMLElement[] {
   const least = [...minimality].sort(([, a], [, b]) => a - b);
   return [
-    ...fact("faithfulness", unsigned(faithfulness), "the picks alone keep this share"),
+    ...fact(
+      "faithfulness",
+      unsigned(faithfulness),
+      `the ${whose} alone keep this share`,
+    ),
     ...fact("complement", unsigned(complement), "the rest alone keeps this share"),
     ...fact(
       "incompleteness",
       unsigned(incompleteness),
-      "the largest difference between circuit and model when a part of the picks is taken away",
+      `the largest difference between circuit and model when a part of the ${whose} is taken away`,
     ),
     ...fact(
       "minimality",
