@@ -67,9 +67,10 @@ def patch_bytes(swap: Swap) -> int:
     """The most that one patch needs at once, beside the two captured runs.
 
     Counted are the tensors that live together: in attention the stream, its norm, and q,
-    k, v and z once as rows and once as whole sequences, with scores and pattern; in the
-    MLP the stream, its norm, and the neurons before and after their nonlinearity; at the
-    end logits and log-probabilities, where a metric reads the whole vocabulary (a logit
+    k, v and z once as rows and once as whole sequences, with scores and pattern, and the
+    memory of the last layer's neurons as far as q, k and v leave it unused; in the MLP
+    the stream, its norm, and the neurons before and after their nonlinearity; at the end
+    logits and log-probabilities, where a metric reads the whole vocabulary (a logit
     difference reads the answers of all pairs).
     """
     if not isinstance(swap.engine, Decoder):
@@ -78,8 +79,11 @@ def patch_bytes(swap: Swap) -> int:
     attn, mlp = weights.layers[0].attn, weights.layers[0].mlp
     d_model, vocabulary = weights.W_U.shape
     heads = attn.all_q.shape[1] + attn.all_k.shape[1]
-    in_attention = n_pos * (4 * d_model + 4 * heads + 3 * len(attn.W_Q) * n_pos)
     d_mlp = 0 if mlp is None else mlp.W_in.shape[1]
+    unused = max(0, d_mlp - heads - attn.all_k.shape[1])
+    in_attention = n_pos * (
+        4 * d_model + 4 * heads + unused + 3 * len(attn.W_Q) * n_pos
+    )
     gated = mlp is not None and mlp.W_gate is not None
     in_mlp = n_pos * (4 * d_model + (3 if gated else 2) * d_mlp)
     few = all(isinstance(metric, LogitDiff) for metric in swap.metrics.values())
