@@ -80,7 +80,8 @@ def patch_bytes(swap: Swap) -> int:
     d_model, vocabulary = weights.W_U.shape
     heads = attn.all_q.shape[1] + attn.all_k.shape[1]
     d_mlp = 0 if mlp is None else mlp.W_in.shape[1]
-    unused = max(0, d_mlp - heads - attn.all_k.shape[1])
+    in_memory = attn.adjacent_qkv is not None
+    unused = max(0, d_mlp - (heads + attn.all_k.shape[1] if in_memory else 0))
     in_attention = n_pos * (
         4 * d_model + 4 * heads + unused + 3 * len(attn.W_Q) * n_pos
     )

@@ -212,7 +212,11 @@ def test_the_budget_bounds_what_runs_at_once(model, tokens, monkeypatch):
     assert tight.reversed()._runner._swap.budget == 2 * needed
 
 
-def test_what_lives_at_once_stays_in_the_budget(model, tokens):
+@pytest.mark.parametrize("d_mlp", [20, 700])
+@pytest.mark.parametrize("style", STYLES)
+def test_what_lives_at_once_stays_in_the_budget(style, d_mlp, tokens):
+    model = random_model(style, n_layers=3, d_mlp=d_mlp)
+
     def most(**options):
         study = PatchStudy(model, *tokens, metric="logprob", **options)
         with never_asked(study):
