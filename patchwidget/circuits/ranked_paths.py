@@ -26,9 +26,6 @@ class RankedPaths(Sequence[Path]):
         wiring: all paths of the model, cut as the grid is; see `cut_of_grid`.
         absolute: whether their sizes count, or their signed values.
 
-    Attributes:
-        numbers: theirs, as the wiring counts them.
-
     Raises:
         ValueError: if a path has no value.
 
@@ -55,7 +52,13 @@ class RankedPaths(Sequence[Path]):
         self._cells: Numbers = cells
         self._refuse_gaps(cells[np.isnan(scores)])
         self._cells = cells[np.argsort(-scores, kind="stable")]
-        self.numbers: list[int] = numbers[self._cells].tolist()
+        self._numbers: Numbers = numbers[self._cells]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Theirs, as the wiring counts them."""
+        found: list[int] = self._numbers.tolist()
+        return found
 
     def _refuse_gaps(self, gaps: Numbers) -> None:
         if len(gaps):

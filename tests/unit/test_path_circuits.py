@@ -614,6 +614,16 @@ def test_a_plan_is_gone_when_it_is_run(random, monkeypatch):
     assert max(most) <= 2
 
 
+def test_what_was_priced_is_planned_once_more_and_not_twice(random, monkeypatch):
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS))
+    added, add = [], Plan.add
+    monkeypatch.setattr(Plan, "add", lambda *of: added.append(of[1]) or add(*of))
+    cost = study.circuit_cost("whole_story", SOME, subsets=1)
+    assert len(added) == cost.patches
+    study.whole_story(SOME, subsets=1)
+    assert len(added) == 2 * cost.patches
+
+
 @pytest.mark.parametrize("by", [None, "pos"])
 @pytest.mark.parametrize("source", [None, "zero"])
 def test_what_a_batch_takes_is_counted(by, source):
