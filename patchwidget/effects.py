@@ -16,7 +16,7 @@ class Effect:
     """The exact effect of one patched run.
 
     Attributes:
-        patch: the nodes that were patched in it, one as a rule.
+        patch: the nodes that were patched in it, one as a rule; none where paths were cut.
         raw: change of the metric for each pair `[B]`, in the metric's units.
         scale: what an effect is a fraction of; None where effects are the raw changes.
         halves: for a logit difference the rise of the right answer's logit and the fall
@@ -57,7 +57,8 @@ class Effect:
         return self.value
 
     def __repr__(self) -> str:
-        return f"{' + '.join(map(str, self.patch))}: {self._value_text()}"
+        patched = " + ".join(map(str, self.patch)) or "paths cut"
+        return f"{patched}: {self._value_text()}"
 
     def _value_text(self) -> str:
         if self.scale is None or self.scale.value is None:

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from patchwidget.attention import Attention, attention
-from patchwidget.circuits import QUESTIONS, Circuits, Repair, Wired, circuit_steps
+from patchwidget.circuits import QUESTIONS, Circuits, Repair, circuit_steps
+from patchwidget.circuits.path_runner import PathRunner
 from patchwidget.decoder import model_class
 from patchwidget.effects import Effects, Joint
 from patchwidget.engines import captured, refuse_dropout, refuse_split
@@ -109,7 +110,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
         self._runner = Runner(runs, self._watch, self._budget)
         self._kept = Kept()
         self._repairs: dict[tuple[Patch, str], Repair] = {}
-        self._wired: dict[str | None, Wired] = {}
+        self._path_runners: dict[str | None, PathRunner] = {}
         self._reversed: PatchStudy | None = None
 
     @property

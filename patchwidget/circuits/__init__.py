@@ -7,7 +7,6 @@ from patchwidget.circuits.parts import Member, Part
 from patchwidget.circuits.repair import BACKUP, NEGATIVE, Repair, Response
 from patchwidget.circuits.self_repair import SelfRepair
 from patchwidget.circuits.whole_story import Incompleteness, WholeStory
-from patchwidget.circuits.wired import Wired
 
 __all__ = [
     "BACKUP",
@@ -27,6 +26,5 @@ __all__ = [
     "SelfRepair",
     "Side",
     "WholeStory",
-    "Wired",
     "circuit_steps",
 ]

@@ -10,11 +10,12 @@ from typing import Any, Protocol, cast
 from patchwidget.circuits.kept import Chosen
 from patchwidget.circuits.order import Order, order_of
 from patchwidget.circuits.parts import Member, parts_of
-from patchwidget.circuits.path_members import are_paths, cut_of, paths_in_order, ranked
+from patchwidget.circuits.path_members import are_paths, cut_of, paths_in_order
+from patchwidget.circuits.path_runner import PathRunner, additive_decoder
+from patchwidget.circuits.ranked_paths import RankedPaths, cut_of_grid
 from patchwidget.circuits.repair import Repair
 from patchwidget.circuits.spending import Runners
 from patchwidget.circuits.universe import Parts, universe
-from patchwidget.circuits.wired import Wired, wiring_of
 from patchwidget.exact import Patch, Runner
 from patchwidget.grids import Grid
 from patchwidget.nodes import Extent, Node
@@ -38,7 +39,7 @@ class Study(Protocol):
     _watch: Watch
     _budget: int | None
     _repairs: dict[tuple[Patch, str], Repair]
-    _wired: dict[str | None, Wired]
+    _path_runners: dict[str | None, PathRunner]
 
     @property
     def extent(self) -> Extent:
@@ -91,9 +92,7 @@ def ranking_of(
         ValueError, IndexError, TypeError: see `PatchStudy.circuit_curve`.
     """
     if isinstance(ranking, PathGrid):
-        parallel = wiring_of(study._runs, None).parallel
-        paths = ranked(ranking, parallel=parallel, absolute=absolute)
-        return _of_paths(study, paths, among)
+        return _of_grid(study, ranking, among, absolute=absolute)
     if not isinstance(ranking, (Grid, Ranking)):
         members = _listed(cast("Circuit", ranking))
         if are_paths(members):
@@ -115,26 +114,36 @@ def _of_nodes(study: Study, parts: Sequence[Any], among: Among) -> Asked:
 
 
 def _of_paths(study: Study, given: Sequence[Any], among: Among) -> Asked:
+    _refuse_kinds(among)
+    parallel = additive_decoder(study._runs).weights.layers[0].parallel
+    paths = paths_in_order(given, study.pairs.labels, study.extent, parallel=parallel)
+    runner = _path_runner(study, cut_of(path.writers[0] for path in paths))
+    numbers = tuple(map(runner.wiring.number, paths))
+    return Chosen(paths, numbers, runner.wiring), lambda _: runner
+
+
+def _of_grid(study: Study, grid: PathGrid, among: Among, *, absolute: bool) -> Asked:
+    _refuse_kinds(among)
+    runner = _path_runner(study, cut_of_grid(grid, study.extent))
+    paths = RankedPaths(grid, runner.wiring, absolute=absolute)
+    return Chosen(paths, paths.numbers, runner.wiring), lambda _: runner
+
+
+def _refuse_kinds(among: Among) -> None:
     if among is not None:
         raise ValueError(
             f"among={among!r} names kinds of nodes: a circuit of paths is cut out of all "
             "paths of the model. Leave among out"
         )
-    parallel = wiring_of(study._runs, None).parallel
-    paths = paths_in_order(given, study.pairs.labels, study.extent, parallel=parallel)
-    wired = _wired(_side(study, "noising"), cut_of(paths))
-    numbers = tuple(map(wired.wiring.number, paths))
-    return Chosen(paths, numbers, wired.wiring), lambda _: wired
 
 
-def _wired(side: Study, by: str | None) -> Wired:
+def _path_runner(study: Study, by: str | None) -> PathRunner:
     """Who makes runs of circuits of paths that are cut by position, or are not."""
-    if by not in side._wired:
-        wiring = wiring_of(side._runs, by)
-        side._wired[by] = Wired(
-            side._runs, wiring, side._watch, side._runner, side._budget
-        )
-    return side._wired[by]
+    side = _side(study, "noising")
+    if by not in side._path_runners:
+        found = PathRunner(side._runs, by, side._watch, side._budget)
+        side._path_runners[by] = found
+    return side._path_runners[by]
 
 
 def node_runners(study: Study) -> Callable[[Direction], Runner]:

@@ -65,10 +65,11 @@ class Circuits:
             IndexError: if the model has no such node.
             RuntimeError: if the model changed since the study captured its runs.
         """
+        name = _metric(self, metric)
         parts = _picked(self, nodes)
         need = interaction_need(parts, self.directions)
         runners = node_runners(self)
-        return interactions(parts, _found(self, need, runners, metric, "interactions"))
+        return interactions(parts, _found(self, need, runners, name, "interactions"))
 
     def self_repair(
         self: Study, nodes: Members, *, metric: str | None = None
@@ -142,10 +143,12 @@ class Circuits:
             >>> len(found.members), found.n_parts
             (3, 2461)
         """
+        name = _metric(self, metric)
         chosen, runners = circuit_of(self, circuit, among)
-        need = chosen.whole.need(story_runs(chosen, subsets, seed))
-        found = _found(self, need, runners, metric, "the whole story")
-        return whole_story(chosen, found["noising"], subsets, seed)
+        runs = story_runs(chosen, subsets, seed)
+        need = chosen.whole.need(runs.every)
+        found = _found(self, need, runners, name, "the whole story")
+        return whole_story(chosen, runs, found["noising"])
 
     def circuit_curve(
         self: Study,
@@ -171,10 +174,12 @@ class Circuits:
                 more parts are asked for than are ranked.
             IndexError, RuntimeError: see `whole_story`.
         """
+        name = _metric(self, metric)
         chosen, runners = ranking_of(self, ranking, among, absolute=absolute)
-        need = chosen.whole.need(curve_runs(chosen, shares))
-        found = _found(self, need, runners, metric, "circuit curve")
-        return circuit_curve(chosen, found["noising"], shares)
+        runs = curve_runs(chosen, shares)
+        need = chosen.whole.need(runs)
+        found = _found(self, need, runners, name, "circuit curve")
+        return circuit_curve(chosen, runs, found["noising"], shares)
 
     def circuit_cost(self: Study, what: str, members: Any, **options: Any) -> PatchCost:
         """What a question about a circuit would cost now, in all directions it needs.
@@ -186,8 +191,8 @@ class Circuits:
             **options: see the method of that name.
 
         Raises:
-            ValueError, IndexError, TypeError: see the method of that name; or if there is
-                no such question.
+            ValueError, IndexError, TypeError, RuntimeError: see the method of that name;
+                or if there is no such question.
         """
         if what == SELF_REPAIR:
             run, name = _repair(self, members, **options)
@@ -236,7 +241,7 @@ def _whole_story(
     seed: int = 0,
 ) -> Needed:
     chosen, runners = circuit_of(study, circuit, among)
-    return chosen.whole.need(story_runs(chosen, subsets, seed)), runners
+    return chosen.whole.need(story_runs(chosen, subsets, seed).every), runners
 
 
 def _circuit_curve(
@@ -264,7 +269,7 @@ def _repair(
     study: Study, nodes: Members, *, metric: str | None = None
 ) -> tuple[SelfRepair, str]:
     """A run that reads self-repair, and the metric that it reads."""
-    runs = study._runs.reading(metric or study.metric)  # noqa: SLF001 - the study's own other half
+    runs = study._runs.reading(_metric(study, metric))  # noqa: SLF001 - the study's own other half
     parts = _picked(study, nodes)
     study._watch.check()  # noqa: SLF001 - the same
     with computing():
@@ -281,14 +286,15 @@ def _picked(study: Study, members: Members) -> tuple[Part, ...]:
     return parts_of(members, study.pairs, study.extent)
 
 
+def _metric(study: Study, metric: str | None) -> str:
+    """A metric's name, of the main one for None; an unknown one is refused first."""
+    name = metric or study.metric
+    return study._runs.reading(name).metric.name  # noqa: SLF001 - the same
+
+
 def _found(
-    study: Study,
-    need: Need[Run],
-    runners: Runners[Run],
-    metric: str | None,
-    label: str,
+    study: Study, need: Need[Run], runners: Runners[Run], metric: str, label: str
 ) -> Mapping[Direction, Mapping[Run, Effect]]:
     """What a question needs, run if it was not known."""
-    runs = study._runs.reading(metric or study.metric)  # noqa: SLF001 - the same; an unknown name is refused first
     exhaust(spend(need, runners, study.direction), label)
-    return {way: runners(way).known.of(runs.metric.name) for way in need}
+    return {way: runners(way).known.of(metric) for way in need}

@@ -41,7 +41,8 @@ class CircuitCurve:
     """How faithful the circuits of a ranking are.
 
     Attributes:
-        order: the parts or paths, those ranked first before others.
+        order: the parts or paths, those ranked first before others; a `Path` of a grid
+            is made when it is asked for.
         shares: sizes as shares of all parts.
         sizes: how many parts each circuit has.
         per_pair: faithfulness of each circuit on each pair, `[B, sizes]`.
@@ -56,7 +57,7 @@ class CircuitCurve:
         (True, True)
     """
 
-    order: tuple[Part | Path, ...]
+    order: Sequence[Part | Path]
     shares: tuple[float, ...]
     sizes: tuple[int, ...]
     per_pair: Tensor
@@ -134,13 +135,16 @@ def curve_runs(chosen: Chosen[Key, Run], shares: Sequence[float]) -> list[Run]:
 
 
 def circuit_curve(
-    chosen: Chosen[Key, Run], effects: Mapping[Run, Effect], shares: Sequence[float]
+    chosen: Chosen[Key, Run],
+    runs: Sequence[Run],
+    effects: Mapping[Run, Effect],
+    shares: Sequence[float],
 ) -> CircuitCurve:
-    """A curve, from the runs of `curve_runs`.
+    """A curve, from the effects of the runs of `curve_runs`.
 
     Raises:
         ValueError: see `curve_sizes`; if all parts together change nothing.
     """
     kept, sizes = Kept(chosen.whole, effects), curve_sizes(chosen, shares)
-    values = torch.stack([kept.of(run) for run in curve_runs(chosen, shares)], 1)
+    values = torch.stack(list(map(kept.of, runs)), 1)
     return CircuitCurve(chosen.members, tuple(shares), sizes, values)

@@ -16,8 +16,9 @@ Of paths nothing is left over: all of them are parts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -50,6 +51,10 @@ class Whole(ABC, Generic[Key, Run]):
     def only(self, circuit: Iterable[Key]) -> Run:
         """The run in which all parts but some are patched."""
 
+    @abstractmethod
+    def also(self, run: Run, parts: Iterable[Key]) -> Run:
+        """The run in which some more parts are patched than in another."""
+
     def need(self, runs: Iterable[Run]) -> Need[Run]:
         """Some runs, and that of none of the parts."""
         return {"noising": [run for run in (self.only(()), *runs) if run]}
@@ -65,14 +70,18 @@ class Chosen(Generic[Key, Run]):
         whole: all that there are.
     """
 
-    members: tuple[Part | Path, ...]
-    keys: tuple[Key, ...]
+    members: Sequence[Part | Path]
+    keys: Sequence[Key]
     whole: Whole[Key, Run]
+
+    @cached_property
+    def circuit(self) -> Run:
+        """The run of the circuit that all members make."""
+        return self.whole.only(self.keys)
 
     def less(self, removed: Iterable[int]) -> Run:
         """The run of a circuit without some members, which are told by their places."""
-        gone = set(removed)
-        return self.whole.only(k for i, k in enumerate(self.keys) if i not in gone)
+        return self.whole.also(self.circuit, (self.keys[place] for place in removed))
 
     def without(self, removed: Iterable[int]) -> Run:
         """The run of the whole model without some members."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Iterable, Mapping, Sequence
 
 from patchwidget.nodes import Extent
-from patchwidget.paths import Path, PathGrid
+from patchwidget.paths import Path, Writer
 from patchwidget.paths.chosen import check, single_path
 from patchwidget.paths.path import ARROW, obstacle
 
@@ -68,47 +66,25 @@ def _checked(paths: tuple[Path, ...], *, parallel: bool) -> tuple[Path, ...]:
         if path in seen:
             raise ValueError(f"{path} is given twice: name each member once")
         seen.add(path)
-    cuts = {cut_of([path]): path for path in paths}
-    if len(cuts) > 1:
-        one, other = cuts.values()
-        raise ValueError(
-            f"{one} and {other} are cut differently: name all paths at the positions at "
-            "which they are written, or all of them as wholes"
-        )
+    cut_of(path.writers[0] for path in paths)
     return paths
 
 
-def cut_of(paths: Sequence[Path]) -> str | None:
-    """How paths are cut: `"pos"`, or None where they are of all positions."""
-    return None if paths[0].writers[0].pos is None else "pos"
-
-
-def ranked(grid: PathGrid, *, parallel: bool, absolute: bool) -> list[Path]:
-    """The paths of a grid, those of the largest values first.
+def cut_of(writers: Iterable[Writer]) -> str | None:
+    """How paths are cut: `"pos"`, or None where they are of all positions.
 
     Args:
-        grid: a value for each path.
-        parallel: see `paths_in_order`.
-        absolute: whether their sizes count, or their signed values.
+        writers: at which they start.
 
     Raises:
-        ValueError: if a path has no value, or several ends.
+        ValueError: if some are cut by position and others are not.
     """
-    # Apple's devices have no double precision.
-    values = grid.values.detach().cpu().double().numpy()
-    scores = np.abs(values) if absolute else values
-    order = np.argsort(-scores, axis=None, kind="stable")
-    cells = np.stack(np.unravel_index(order, values.shape), 1).tolist()
-    paths = {single_path(grid.label(cell), {}): cell for cell in cells}
-    there = {
-        path: bool(np.isnan(values[tuple(cell)]))
-        for path, cell in paths.items()
-        if obstacle(path.writers[0], path.readers[0], parallel=parallel) is None
-    }
-    gaps = [path for path, is_gap in there.items() if is_gap]
-    if gaps:
+    cuts = {None if one.pos is None else "pos": one for one in writers}
+    if len(cuts) > 1:
+        one, other = cuts.values()
         raise ValueError(
-            f"{len(gaps)} of {len(there)} paths have no value, {gaps[0]} among them: rank "
-            "by a grid that is known everywhere, or by a list"
+            f"paths from {one} and from {other} are cut differently: name all paths at the "
+            "positions at which they are written, or all of them as wholes"
         )
-    return list(there)
+    (cut,) = cuts
+    return cut

@@ -1,10 +1,12 @@
-"""What is to be computed in the runs of circuits of paths: everything once.
+"""What is to be computed in runs of circuits of paths that are made together.
 
 Most of two circuits is alike: where a head reads the same in both it writes the same. So
-all that a head or an MLP writes in any of the runs is a *state*, one for each set of inputs
-that it reads; an input is known by the states that are added to the ablated stream. Who
-reads nothing else than the ablated run has no state where that is a run of tokens: it
-writes what it writes there. All this is known before anything is run, and so is the price.
+all that a head or an MLP writes in any of these runs is a *state*, one for each set of
+inputs that it reads, and is computed once for all of them; what the runs of another plan
+have computed is not kept. An input is known by the states that are added to the ablated
+stream. Who reads nothing else than the ablated run has no state where that is a run of
+tokens: it writes what it writes there. All this is known before anything is run, and so is
+the price.
 """
 
 from __future__ import annotations
@@ -122,7 +124,7 @@ class Plan:
         wiring: all paths.
         prices: what things cost.
         first: the first position at which anything differs from the ablated run.
-        still: whether the ablated run is one of tokens, in which every head and MLP
+        of_tokens: whether the ablated run is one of tokens, in which every head and MLP
             writes what it makes of the ablated stream.
 
     Attributes:
@@ -138,7 +140,7 @@ class Plan:
         >>> from patchwidget.nodes import Extent
         >>> from patchwidget.paths import Path
         >>> wiring = Wiring(Extent(2, 2, 2, n_pos=5, d_mlp=0), parallel=False)
-        >>> plan = Plan(wiring, Prices(1, 1, 1, 1, 1), first=0, still=True)
+        >>> plan = Plan(wiring, Prices(1, 1, 1, 1, 1), first=0, of_tokens=True)
         >>> circuit = map(Path.parse, ["embed -> L0H1.q", "L0H1 -> final"])
         >>> plan.add(wiring.only(map(wiring.number, circuit)))
         >>> plan.n_states, plan.works
@@ -146,9 +148,9 @@ class Plan:
     """
 
     def __init__(
-        self, wiring: Wiring, prices: Prices, *, first: int, still: bool
+        self, wiring: Wiring, prices: Prices, *, first: int, of_tokens: bool
     ) -> None:
-        self._wiring, self._prices, self._is_still = wiring, prices, still
+        self._wiring, self._prices, self._of_tokens = wiring, prices, of_tokens
         self.first = first
         self.cuts: list[Cut] = []
         self.n_states = 1
@@ -218,7 +220,7 @@ class Plan:
     def _head(
         self, layer: LayerPlan, key: tuple[int, int, int, int], group: int
     ) -> int:
-        if self._is_still and all(map(layer.inputs.is_still, key[1:])):
+        if self._of_tokens and all(map(layer.inputs.is_still, key[1:])):
             return STILL
         if key not in layer.heads:
             head, *inputs = key
@@ -231,7 +233,7 @@ class Plan:
         return layer.heads[key]
 
     def _mlp(self, layer: LayerPlan, number: int) -> int:
-        if self._is_still and layer.mlp_inputs.is_still(number):
+        if self._of_tokens and layer.mlp_inputs.is_still(number):
             return STILL
         if number not in layer.mlps:
             layer.mlps[number] = self._state(self._prices.mlp)

@@ -35,13 +35,17 @@ class Parts(Whole[Part, Patch]):
 
     def without(self, parts: Iterable[Part]) -> Patch:
         """The nodes of some parts; `()` if there is none."""
-        nodes = [node for part in parts for node in part.nodes]
-        return together(nodes) if nodes else ()
+        return self.also((), parts)
 
     def only(self, circuit: Iterable[Part]) -> Patch:
         """The nodes of all other parts."""
         inside = set(circuit)
         return self.without(part for part in self.parts if part not in inside)
+
+    def also(self, run: Patch, parts: Iterable[Part]) -> Patch:
+        """The nodes of a run, and of some parts."""
+        nodes = [*run, *(node for part in parts for node in part.nodes)]
+        return together(nodes) if nodes else ()
 
 
 def universe(

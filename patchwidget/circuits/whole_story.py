@@ -11,7 +11,7 @@ The three criteria are those of Wang et al. (arXiv 2211.00593, section 4):
   small for every K. Looked at are the circuit itself, which leaves the complement alone
   with the model, and random parts of it.
 
-They are asked of nodes in the same way as of paths; see `circuits.wiring` for these.
+They are asked of paths as of nodes; see `circuits.wiring`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Generic
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ class WholeStory:
         complement: what the whole model keeps without the circuit, `[B]`.
         subsets: the circuit itself, and parts of it, taken away.
         all: the effect of patching all parts together: the work of which all else here
-            are shares. Of paths it names no nodes.
+            are shares. Of paths it has no nodes, and is shown as "paths cut".
 
     Example:
         >>> from patchwidget import PatchStudy, demo
@@ -141,43 +142,68 @@ class WholeStory:
         )
 
 
-def story_runs(chosen: Chosen[Key, Run], subsets: int, seed: int) -> list[Run]:
-    """The runs that the three criteria look at.
+@dataclass(frozen=True)
+class StoryRuns(Generic[Run]):
+    """The runs that the three criteria look at, each made once.
+
+    Attributes:
+        circuit: of the circuit.
+        ones: of the circuit without each member.
+        removals: the parts that are taken away, as places of members.
+        less: of the circuit without each of these.
+        model: of the whole model without each of these.
+    """
+
+    circuit: Run
+    ones: tuple[Run, ...]
+    removals: tuple[tuple[int, ...], ...]
+    less: tuple[Run, ...]
+    model: tuple[Run, ...]
+
+    @property
+    def every(self) -> tuple[Run, ...]:
+        """All of them."""
+        return (self.circuit, *self.ones, *self.less, *self.model)
+
+
+def story_runs(chosen: Chosen[Key, Run], subsets: int, seed: int) -> StoryRuns[Run]:
+    """The runs of a circuit's story.
 
     Raises:
         ValueError: if `subsets` is negative or no number.
     """
-    removals = _removals(len(chosen.keys), subsets, seed)
-    ones = ((place,) for place in range(len(chosen.keys)))
-    return [
-        *(chosen.less(removed) for removed in [(), *ones, *removals]),
-        *(chosen.without(removed) for removed in removals),
-    ]
+    removals = tuple(_removals(len(chosen.keys), subsets, seed))
+    return StoryRuns(
+        chosen.circuit,
+        tuple(chosen.less((place,)) for place in range(len(chosen.keys))),
+        removals,
+        tuple(map(chosen.less, removals)),
+        tuple(map(chosen.without, removals)),
+    )
 
 
 def whole_story(
-    chosen: Chosen[Key, Run], effects: Mapping[Run, Effect], subsets: int, seed: int
+    chosen: Chosen[Key, Run], runs: StoryRuns[Run], effects: Mapping[Run, Effect]
 ) -> WholeStory:
-    """The three criteria, from the runs of `story_runs`.
+    """The three criteria, from the effects of the runs of `story_runs`.
 
     Raises:
         ValueError: if all parts together change nothing.
     """
-    kept, members = Kept(chosen.whole, effects), chosen.members
+    kept, members = Kept(chosen.whole, effects), tuple(chosen.members)
     missed = [
         Incompleteness(
-            tuple(members[place] for place in removed),
-            kept.of(chosen.less(removed)),
-            kept.of(chosen.without(removed)),
+            tuple(members[place] for place in removed), kept.of(less), kept.of(model)
         )
-        for removed in _removals(len(members), subsets, seed)
+        for removed, less, model in zip(
+            runs.removals, runs.less, runs.model, strict=True
+        )
     ]
-    without = [kept.of(chosen.less([place])) for place in range(len(members))]
     return WholeStory(
         members,
         len(chosen.whole),
-        kept.of(chosen.less([])),
-        torch.stack(without, 1),
+        kept.of(runs.circuit),
+        torch.stack(list(map(kept.of, runs.ones)), 1),
         tuple(missed),
         kept.all,
     )

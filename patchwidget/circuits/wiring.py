@@ -13,7 +13,8 @@ the edge circuits of MIB and, by position, of TransformerLens 4.3's `faithfulnes
 all paths this is the clean run, and with none of them the ablated stream runs into the end
 of the model. Ablated are the writes of the corrupted prompts, or of the study's source:
 their sum is the ablated stream (a mean's is made of mean writes), also where no prompt has
-such a one. Biases of attention are part of no write.
+such a one. Biases of attention are part of no write; an MLP's output bias and the positions'
+embedding are part of the MLP's and the embedding's.
 
 Cut by position, a path carries what is written at one position.
 """
@@ -21,9 +22,9 @@ Cut by position, a path carries what is written at one position.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,26 +32,43 @@ from numpy.typing import NDArray
 from patchwidget.circuits.kept import Whole
 from patchwidget.nodes import Extent
 from patchwidget.paths import Path, Reader, Writer
-from patchwidget.paths.path import obstacle
+from patchwidget.paths.path import reads_at, writes_at
 from patchwidget.paths.writes import all_readers, all_writers
 
 Mask = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
+
+
+def _no_paths() -> Mask:
+    return np.zeros(0, bool)
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The paths that carry ablated values in a run.
+    """A run in which some paths carry ablated values.
+
+    Which ones takes as much memory as there are paths. So runs that are made of one circuit
+    share its paths, and what is found is known by the run's name alone.
 
     Attributes:
-        numbers: of some paths, as a `Wiring` counts them.
-        all_but: whether all other paths are cut, and not these.
+        name: a digest of the paths that are left, the same however they were told.
+        n_cut: how many are cut.
+        circuit: paths of which all that are left are, `[readers * writers * cuts]`.
+        gone: numbers of those that are cut of these.
     """
 
-    numbers: frozenset[int]
-    all_but: bool
+    name: bytes
+    n_cut: int
+    circuit: Mask = field(default_factory=_no_paths, compare=False, repr=False)
+    gone: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     def __bool__(self) -> bool:
-        return self.all_but or bool(self.numbers)
+        return self.n_cut > 0
+
+    @property
+    def bare(self) -> Cut:
+        """Its name, without the paths."""
+        return Cut(self.name, self.n_cut)
 
 
 @dataclass(frozen=True)
@@ -91,47 +109,74 @@ class Wiring(Whole[int, Cut]):
         return 1 if self.by is None else self.extent.n_pos
 
     @cached_property
-    def _numbers(self) -> dict[tuple[Writer, Reader], int]:
-        ends = product(enumerate(self.readers), enumerate(self.writers))
-        return {
-            (writer, reader): r * len(self.writers) + w
-            for (r, reader), (w, writer) in ends
-            if obstacle(writer, reader, parallel=self.parallel) is None
-        }
+    def there(self) -> Mask:
+        """Whether there is a path, `[readers, writers]`; see `paths.path.obstacle`."""
+        written = [writes_at(one, parallel=self.parallel) for one in self.writers]
+        read = [reads_at(one, parallel=self.parallel) for one in self.readers]
+        there: Mask = np.less(np.array(written), np.array(read)[:, None])
+        return there
 
     @cached_property
-    def _all(self) -> frozenset[int]:
-        n = self.n_cuts
-        places = self._numbers.values()
-        return frozenset(place * n + pos for place in places for pos in range(n))
+    def every(self) -> Mask:
+        """Which of all numbers are those of a path, `[readers * writers * cuts]`."""
+        return np.repeat(self.there, self.n_cuts)
+
+    @cached_property
+    def _places(self) -> dict[Writer | Reader, int]:
+        sides: list[tuple[Writer | Reader, ...]] = [self.writers, self.readers]
+        return {end: place for ends in sides for place, end in enumerate(ends)}
 
     def __len__(self) -> int:
-        return len(self._all)
+        return int(self.there.sum()) * self.n_cuts
 
     def number(self, path: Path) -> int:
         """Which of the paths one is."""
         (writer,), (reader,) = path.writers, path.readers
-        whole = Writer(writer.part, writer.layer, writer.head)
-        return self._numbers[whole, reader] * self.n_cuts + (writer.pos or 0)
+        return int(self.numbers([writer], [reader])[0, 0])
 
-    def without(self, parts: Iterable[int]) -> Cut:
-        """The run in which some paths are cut, which are told by their numbers."""
-        return self._cut(frozenset(parts), all_but=False)
+    def numbers(self, writers: Iterable[Writer], readers: Iterable[Reader]) -> Numbers:
+        """Which of the paths lead from some writers to some readers.
+
+        Args:
+            writers: each at a position if paths are cut so.
+            readers: any.
+
+        Returns:
+            `[writers, readers]`; also where there is no path.
+        """
+        whole = [Writer(one.part, one.layer, one.head) for one in writers]
+        pos = np.array([one.pos or 0 for one in writers])
+        from_ = np.array([self._places[one] for one in whole])
+        to = np.array([self._places[one] for one in readers])
+        places = to * len(self.writers) + from_[:, None]
+        numbers: Numbers = places * self.n_cuts + pos[:, None]
+        return numbers
 
     def only(self, circuit: Iterable[int]) -> Cut:
-        """The run in which all other paths are cut."""
-        return self._cut(frozenset(circuit), all_but=True)
+        """The run in which all paths but some are cut, which are told by their numbers."""
+        kept = np.zeros(self.every.shape, bool)
+        kept[list(circuit)] = True
+        return self._cut(kept, ())
 
-    def _cut(self, numbers: frozenset[int], *, all_but: bool) -> Cut:
-        if 2 * len(numbers) > len(self):  # one run, one name
-            return Cut(self._all - numbers, not all_but)
-        return Cut(numbers, all_but)
+    def without(self, parts: Iterable[int]) -> Cut:
+        """The run in which some paths are cut."""
+        return self._cut(self.every, tuple(parts))
+
+    def also(self, run: Cut, parts: Iterable[int]) -> Cut:
+        """The run in which some more paths are cut."""
+        return self._cut(run.circuit, (*run.gone, *parts))
+
+    def _cut(self, circuit: Mask, gone: tuple[int, ...]) -> Cut:
+        kept = _less(circuit, gone)
+        name = blake2b(np.packbits(kept).tobytes(), digest_size=32).digest()
+        return Cut(name, len(self) - int(kept.sum()), circuit, gone)
 
     def kept(self, cut: Cut) -> Mask:
         """The paths that are not cut, `[readers, writers, 1 or positions]`."""
-        shape = len(self.readers), len(self.writers), self.n_cuts
-        kept = np.zeros(np.prod(shape), bool)
-        if not cut.all_but:
-            kept[list(self._all)] = True
-        kept[list(cut.numbers)] = cut.all_but
-        return kept.reshape(shape)
+        return _less(cut.circuit, cut.gone).reshape(*self.there.shape, self.n_cuts)
+
+
+def _less(circuit: Mask, gone: tuple[int, ...]) -> Mask:
+    kept = circuit.copy()
+    kept[list(gone)] = False
+    return kept

@@ -55,7 +55,7 @@ class Tracing:
         Args:
             method: `"atp"` (first order) or `"ig"` (gradients averaged over runs between
                 the two prompts).
-            by: `"pos"` cuts paths by the position at which they are written and read.
+            by: `"pos"` cuts paths by the position at which they are written.
             metric: one of `metrics`; None is the first.
             **options: the method's own: `steps` of `"ig"`.
 

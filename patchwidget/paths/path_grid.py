@@ -10,7 +10,7 @@ from torch import Tensor
 
 from patchwidget.grids import Cost, Labelled, Scale
 from patchwidget.paths.ends import Reader, Writer
-from patchwidget.paths.path import Path, joined
+from patchwidget.paths.path import ARROW, Path, joined
 from patchwidget.paths.sides import Side
 
 
@@ -25,7 +25,7 @@ class PathGrid(Labelled[Path]):
     Attributes:
         writers, readers: what the axes stand for: see `writers.entries`.
         raw: change of the metric `[B, *axes]`, in the metric's units.
-        by: `"pos"` if paths are cut by the position at which they are read, else None.
+        by: `"pos"` if paths are cut by the position at which they are written, else None.
         scale: what an effect is a fraction of; None where effects are the raw changes.
         method: `"exact"`, or the estimate's name.
         direction: `"denoising"` or `"noising"`.
@@ -64,7 +64,7 @@ class PathGrid(Labelled[Path]):
         Raises:
             KeyError: if the grid has no such path.
         """
-        writer, arrow, reader = str(path).partition(" -> ")
+        writer, arrow, reader = map(str.strip, str(path).partition(ARROW))
         if not arrow:
             raise KeyError(f"{path!r} is not a path: write 'L1H2 -> L4H0.q'")
         name, at, pos = writer.partition("@")

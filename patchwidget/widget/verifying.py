@@ -6,13 +6,19 @@ from collections.abc import Generator, Iterator
 from typing import Any, cast
 
 from patchwidget.exact import Progress
+from patchwidget.grids import Grid
 from patchwidget.nodes import Node
-from patchwidget.paths import Path, Writer
+from patchwidget.paths import Path, PathGrid, Writer
+from patchwidget.rank import Ranking
 from patchwidget.study import PatchStudy
 from patchwidget.verify import Plan, VerifyProgress, stepwise
 from patchwidget.widget.answers import Request, groups_of, nodes_of
 from patchwidget.widget.board import Board
 from patchwidget.widget.turns import Turn
+
+_SINGLE = (str, Node, Writer, Path)
+_RANKED = (Grid, PathGrid, Ranking)
+_ONE = (*_SINGLE, *_RANKED)  # what is not a list of things to ask about
 
 
 def verification(asked: Request) -> list[Turn]:
@@ -37,11 +43,14 @@ def named(study: PatchStudy, what: str, nodes: Any, *args: Any, **kwargs: Any) -
     Raises:
         ValueError, TypeError, IndexError: if it can be told before anything is run.
     """
-    if not isinstance(nodes, (str, Node)):
-        single = (str, Node, Writer, Path)
-        nodes = [one if isinstance(one, single) else list(one) for one in nodes]
-    is_one = isinstance(nodes, (str, Node))
-    label = f"{what} {nodes}" if is_one else f"{what}, {len(nodes)} asked for"
+    if not isinstance(nodes, _ONE):
+        nodes = [one if isinstance(one, _ONE) else list(one) for one in nodes]
+    if isinstance(nodes, _SINGLE):
+        label = f"{what} {nodes}"
+    elif isinstance(nodes, _RANKED):
+        label = f"{what} of a ranking"
+    else:
+        label = f"{what}, {len(nodes)} asked for"
     if what in ("verify", "bound"):  # estimates come first: the size shows after them
         return Turn(0, lambda: stepwise(study, what, nodes, *args, **kwargs), label)
     steps = study.steps(what, nodes, *args, **kwargs)

@@ -35,6 +35,17 @@ def every_path(study, by=None):
     ]
 
 
+def n_paths_of(extent, *, parallel):
+    """How many paths there are from a writer to a reader."""
+    heads, layers, n_mlp = extent.n_heads, extent.n_layers, int(extent.d_mlp > 0)
+    parts = heads + 2 * extent.n_kv_heads
+    # Each layer's readers read all that is written before it; its MLP its heads too.
+    before = [1 + layer * (heads + n_mlp) for layer in range(layers)]
+    own = 0 if parallel else heads
+    in_layers = sum(parts * n + n_mlp * (n + own) for n in before)
+    return in_layers + 1 + layers * (heads + n_mlp)
+
+
 def drawn(study, share, by=None, seed=0):
     """A random circuit, which the embedding and the end are part of."""
     paths = every_path(study, by)
@@ -54,7 +65,8 @@ def assert_story_is_right(study, oracle, circuit, by=None):
 
     found = study.whole_story(circuit, subsets=1)
     paths, whole = every_path(study, by), oracle.metric(ends(every_path(study, by)))
-    assert found.n_parts == len(paths)
+    n_paths = n_paths_of(study.extent, parallel=is_parallel(study))
+    assert found.n_parts == len(paths) == n_paths * (1 if by is None else 5)
     nothing = oracle.metric([])
     assert_close(found.all.raw, nothing - whole, **CLOSE)
     gap = float((whole - nothing).mean())
@@ -94,7 +106,29 @@ def test_a_mean_is_a_stream_of_mean_writes():
     clean, _, answers = random_tokens(2, 5)
     others = random_tokens(5, 5, seed=1)[0]
     study = PatchStudy(model, clean, answers=answers, source=sources.Mean(others))
-    oracle = WiredModel(model, clean, others, answers, parallel=False)
+    oracle = WiredModel(model, clean, others, answers, parallel=False, ablation="mean")
+    assert_story_is_right(study, oracle, drawn(study, 0.4))
+
+
+@pytest.mark.parametrize("by", [None, "pos"])
+def test_zero_is_a_run_in_which_nobody_writes(by):
+    model = random_model(STYLES[0], n_layers=2, n_heads=2)
+    clean, _, answers = random_tokens(2, 5)
+    study = PatchStudy(model, clean, answers=answers, source=sources.Zero())
+    oracle = WiredModel(model, clean, clean, answers, parallel=False, ablation="zero")
+    assert_story_is_right(study, oracle, drawn(study, 0.4, by), by)
+
+
+def test_a_resample_is_the_run_of_the_prompts_that_were_drawn():
+    model = random_model(STYLES[0], n_layers=2, n_heads=2)
+    clean, _, answers = random_tokens(3, 5)
+    others = random_tokens(4, 5, seed=1)[0]
+    source = sources.Resample(others, seed=2)
+    study = PatchStudy(model, clean, answers=answers, source=source)
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.randint(4, (3,), generator=generator)
+    assert len(set(rows.tolist())) > 1
+    oracle = WiredModel(model, clean, others[rows], answers, parallel=False)
     assert_story_is_right(study, oracle, drawn(study, 0.4))
 
 

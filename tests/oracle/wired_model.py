@@ -15,19 +15,20 @@ class WiredModel:
     Args:
         model: the model.
         clean: tokens `[B, T]`.
-        others: tokens whose values are the ablated ones: as many prompts, or of other
-            numbers the mean over them.
+        others: tokens whose values are the ablated ones.
         answers: `[B, 2]`.
         parallel: whether MLPs read the same stream as the heads of their layer.
+        ablation: `"prompts"` for the values of `others`, one for each clean prompt;
+            `"mean"` for their mean; `"zero"` for a run in which nobody writes.
     """
 
-    def __init__(self, model, clean, others, answers, *, parallel):
+    def __init__(self, model, clean, others, answers, *, parallel, ablation="prompts"):
         self.model, self.tokens, self.answers = model, clean, answers
         self.parallel, self.n_layers = parallel, model.cfg.n_layers
         with torch.no_grad():
             self.clean = self._cache(clean)
-            self.ablated = self._cache(others)
-            if len(others) != len(clean):
+            self.ablated = self._silent() if ablation == "zero" else self._cache(others)
+            if ablation == "mean":
                 self.ablated = {
                     name: value.mean(0, keepdim=True).expand(
                         len(clean), *value.shape[1:]
@@ -35,6 +36,17 @@ class WiredModel:
                     for name, value in self.ablated.items()
                     if value.is_floating_point()
                 }
+
+    def _silent(self):
+        """A run in which the embedding, heads and MLPs write nothing."""
+        sites = ["blocks.0.hook_resid_pre"]
+        for layer in range(self.n_layers):
+            sites += [
+                f"blocks.{layer}.{one}" for one in ("attn.hook_z", "hook_mlp_out")
+            ]
+        hooks = [(site, lambda value, hook: torch.zeros_like(value)) for site in sites]
+        with self.model.hooks(fwd_hooks=hooks):
+            return self._cache(self.tokens)
 
     def _cache(self, tokens):
         cache = self.model.run_with_cache(tokens)[1]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from dataclasses import replace
 from itertools import product
 
 import pytest
 import torch
+from allocated import allocated_by
 from built_models import OUT, SUM, A, axis, built, built_pairs, either_suffices
 from estimate_oracles import in_double
 from through_hooks import by_hooks
@@ -16,10 +18,15 @@ from torch.testing import assert_close
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Pairs, PatchStudy, PatchWidget, Reader, Writer, sources
-from patchwidget.circuits import MIB_SHARES, Wired
-from patchwidget.circuits.wired import wiring_of
-from patchwidget.circuits.wiring import Cut
+from patchwidget.circuits import MIB_SHARES
+from patchwidget.circuits.kept import Chosen
+from patchwidget.circuits.path_runner import PathRunner
+from patchwidget.circuits.plan import Plan
+from patchwidget.circuits.whole_story import story_runs
+from patchwidget.circuits.wiring import Wiring
+from patchwidget.nodes import Extent
 from patchwidget.paths import Path
+from patchwidget.paths.path import obstacle
 from patchwidget.runs import ablated
 from patchwidget.widget.circuit_records import of_story
 
@@ -27,9 +34,7 @@ TOKENS = {"differ": (1, 3)}
 
 
 def wired_of(study, *, by=None, runs=None, budget=None):
-    runs = study._runs if runs is None else runs
-    wiring = wiring_of(runs, by)
-    return Wired(runs, wiring, study._watch, study._runner, budget)
+    return PathRunner(study._runs if runs is None else runs, by, study._watch, budget)
 
 
 def raw_of(wired, cuts):
@@ -44,13 +49,31 @@ def every_path(wiring):
     ends = [
         (writer, reader)
         for writer, reader in product(wiring.writers, wiring.readers)
-        if (writer, reader) in wiring._numbers
+        if obstacle(writer, reader, parallel=wiring.parallel) is None
     ]
     return [
         Path((replace(writer, pos=pos),), (reader,))
         for writer, reader in ends
         for pos in places
     ]
+
+
+def n_paths_of(extent):
+    """How many there are, where MLPs read what the heads of their layer write."""
+    heads, layers = extent.n_heads, extent.n_layers
+    parts = heads + 2 * extent.n_kv_heads
+    # Each layer's parts read all that is written before it, and its MLP its heads too.
+    before = [1 + layer * (heads + 1) for layer in range(layers)]
+    in_layers = sum(parts * n + n + heads for n in before)
+    return in_layers + 1 + layers * (heads + 1)
+
+
+def batches(wired, cuts):
+    """Plans of circuits, as many in each as run together."""
+    while cuts:
+        plan = wired._plan()
+        cuts = cuts[len(list(wired._fill(plan, cuts))) :]
+        yield plan
 
 
 def without(wiring, paths):
@@ -61,7 +84,9 @@ def only(wiring, paths):
     return wiring.only(map(wiring.number, paths))
 
 
-NOTHING_CUT, ALL_CUT = Cut(frozenset(), False), Cut(frozenset(), True)
+def both_ends(wiring):
+    """No path is cut, and all of them are."""
+    return [wiring.without([]), wiring.only([])]
 
 
 @pytest.fixture(scope="module", params=STYLES)
@@ -83,7 +108,7 @@ def test_all_paths_are_the_clean_run_and_none_the_corrupted_one(model, by):
     study = PatchStudy(model, *random_tokens(2, 5, **TOKENS), direction="noising")
     runs = in_double(study._runs)
     wired = wired_of(study, by=by, runs=runs)
-    clean, corrupted = raw_of(wired, [NOTHING_CUT, ALL_CUT])
+    clean, corrupted = raw_of(wired, both_ends(wired.wiring))
     scale = runs.scale
     assert clean.dtype == torch.float64
     assert_close(clean, torch.zeros_like(clean))
@@ -110,7 +135,8 @@ def test_all_paths_are_the_clean_run_whatever_is_ablated(model, source):
     clean, _, answers = random_tokens(2, 5)
     plain = PatchStudy(model, clean, clean, answers, direction="noising")
     runs = ablated(in_double(plain._runs), source, model)
-    clean, nothing = raw_of(wired_of(plain, runs=runs), [NOTHING_CUT, ALL_CUT])
+    wired = wired_of(plain, runs=runs)
+    clean, nothing = raw_of(wired, both_ends(wired.wiring))
     assert_close(clean, torch.zeros_like(clean))
     values, weights = runs.ablation, runs.engine.weights
     stream = values["resid_pre", 0].clone()
@@ -221,7 +247,9 @@ def test_positions_may_be_named():
     study = PatchStudy(model, pairs)
     found = study.whole_story(["embed@S -> L0.mlp", "L0.mlp@S->L1H0.k"], subsets=0)
     assert list(found.minimality) == ["embed@3 -> L0.mlp", "L0.mlp@3 -> L1H0.k"]
-    assert found.n_parts == 5 * study.whole_story("embed -> final").n_parts
+    n_paths = n_paths_of(study.extent)
+    assert found.n_parts == 5 * n_paths
+    assert study.whole_story("embed -> final").n_parts == n_paths
 
 
 def test_the_page_gets_a_record_of_it():
@@ -280,7 +308,7 @@ def test_grids_that_rank_nothing(random):
     few = random.exact_paths("head", "final")
     with pytest.raises(ValueError, match="only 6 are ranked"):
         random.circuit_curve(few)
-    n_paths = len(wiring_of(random._runs, None))
+    n_paths = n_paths_of(random.extent)
     assert random.circuit_curve(few, shares=(1 / n_paths, 2 / n_paths)).sizes == (1, 2)
 
 
@@ -337,8 +365,8 @@ def test_a_small_budget_gives_the_same(random, by):
     cuts += [only(plenty.wiring, paths[n::4]) for n in range(4)]
     least = plenty._bytes(plenty._plan())
     tight = wired_of(study, by=by, budget=least)
-    assert len(list(filter(None, tight._plans(cuts)))) == len(cuts)
-    assert len(list(filter(None, plenty._plans(cuts)))) < len(cuts)
+    assert len(list(batches(tight, cuts))) == len(cuts)
+    assert len(list(batches(plenty, cuts))) < len(cuts)
     assert_close(raw_of(tight, cuts), raw_of(plenty, cuts), rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match=f"give budget={least} or more"):
         raw_of(wired_of(study, by=by, budget=least - 1), cuts)
@@ -370,7 +398,7 @@ def test_a_model_that_changes_meanwhile_is_noticed():
         next(model.parameters()).add_(0.5)
     with pytest.raises(RuntimeError, match="weights changed"):
         list(steps)
-    assert not study.reversed()._wired[None].known.of()
+    assert not study.reversed()._path_runners[None].known.of()
 
 
 def test_what_circuits_have_in_common_is_computed_once(random):
@@ -408,7 +436,8 @@ def test_a_metric_may_read_several_positions(random):
     assert_close(other.per_pair, expected.per_pair, rtol=1e-3, atol=1e-4)
     assert float((found.per_pair - other.per_pair).abs().max()) > 1e-3
     whole = wired_of(study.reversed())
-    assert_close(raw_of(whole, [NOTHING_CUT])[0], torch.zeros(3), rtol=0, atol=1e-5)
+    nothing_cut = whole.wiring.without([])
+    assert_close(raw_of(whole, [nothing_cut])[0], torch.zeros(3), rtol=0, atol=1e-5)
 
 
 # --- what cannot be ---------------------------------------------------------------------
@@ -463,14 +492,228 @@ def test_work_that_is_not_there_cannot_be_kept(random):
 
 def test_a_metric_that_is_not_finite_is_said(random):
     clean, corrupted, answers = random_tokens(2, 5, **TOKENS)
+    with torch.no_grad():
+        usual = [random.model(tokens)[:, -1, 3] for tokens in (clean, corrupted)]
 
     def metric(logits):
+        """Finite in the two runs that there are, and in none of those that are asked for."""
         value = logits[:, -1, 3]
-        is_other = bool((value - seen[0]).abs().max() > 1e-3) if seen else False
-        seen.append(value)
-        return value * math.nan if is_other and len(seen) > 4 else value
+        misses = torch.stack([(value.detach() - one).abs() for one in usual])
+        is_usual = misses.amin(0) < 1e-4
+        return torch.where(is_usual, value, math.nan)
 
-    seen = []
     study = PatchStudy(random.model, clean, corrupted, answers, metric=metric)
     with pytest.raises(ValueError, match="the run of a circuit of paths"):
-        study.whole_story("embed -> final")
+        study.whole_story(["embed -> L0H1.v", "L0H1 -> final"])
+
+
+# --- what is kept, and what is not ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source", ["zero", sources.Mean(random_tokens(4, 5, seed=1)[0])]
+)
+def test_a_question_that_was_refused_leaves_nothing_behind(source):
+    """Ablated streams are made with the weights: not with those of a changed model."""
+    model = random_model(STYLES[0], n_layers=2, n_heads=2)
+    clean, _, answers = random_tokens(3, 5)
+    expected = PatchStudy(model, clean, answers=answers, source=source)
+    study = PatchStudy(model, clean, answers=answers, source=source)
+    before = {name: one.detach().clone() for name, one in model.named_parameters()}
+    generator = torch.Generator().manual_seed(0)
+    for one in model.parameters():  # unseen by torch's own count of changes
+        one.data.add_(0.3 * torch.randn(one.shape, generator=generator))
+    circuit = SOME[:1]
+    for ask in (study.whole_story, lambda c: study.circuit_cost("whole_story", c)):
+        with pytest.raises(RuntimeError, match="weights changed"):
+            ask(circuit)
+    for name, one in model.named_parameters():
+        one.data.copy_(before[name])
+    found, right = (one.whole_story(circuit) for one in (study, expected))
+    assert_close(found.all.raw, right.all.raw, rtol=0, atol=0)
+    assert_close(found.per_pair, right.per_pair, rtol=0, atol=0)
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_made(random):
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS))
+    for ask in (study.whole_story, study.circuit_curve):
+        with pytest.raises(ValueError, match="there is no metric 'mine'"):
+            ask(SOME, metric="mine")
+    assert study._reversed is None
+    assert not study._path_runners
+
+
+def test_what_is_known_needs_no_memory(random):
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS))
+    first = study.whole_story(SOME, subsets=1)
+    wired = study.reversed()._path_runners[None]
+    wired._ground = replace(wired._ground, swap=replace(wired._ground.swap, budget=10))
+    assert study.circuit_cost("whole_story", SOME, subsets=1).patches == 0
+    again = study.whole_story(SOME, subsets=1)
+    assert_close(again.per_pair, first.per_pair, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="the budget is 10"):
+        study.whole_story(SOME[:2])
+
+
+def test_a_run_has_one_name_however_it_is_told():
+    """Also that of just half of all paths."""
+    wiring = Wiring(Extent(1, 1, 1, n_pos=2, d_mlp=0), parallel=False, by="pos")
+    every = list(map(int, wiring.every.nonzero()[0]))
+    assert len(every) == len(wiring) == 10
+    inside, outside = every[::2], every[1::2]
+    same = [
+        wiring.only(inside),
+        wiring.without(outside),
+        wiring.also(wiring.without(outside[:2]), outside[2:]),
+        wiring.also(wiring.only(every), reversed(outside)),
+    ]
+    assert len(set(same)) == 1
+    assert len({wiring.only(inside), wiring.only(outside), wiring.only(every)}) == 3
+    for cut in same:
+        assert sorted(wiring.kept(cut).ravel().nonzero()[0]) == inside
+    assert not wiring.only(every)
+    assert wiring.only([])
+
+
+def test_runs_of_a_long_question_share_their_paths(random):
+    """Of many members each run is known by a name, and not by all the others."""
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS))
+    wired = wired_of(study.reversed(), by="pos")
+    paths = tuple(every_path(wired.wiring)[::5])
+    numbers = tuple(map(wired.wiring.number, paths))
+    chosen = Chosen(paths, numbers, wired.wiring)
+    runs = story_runs(chosen, 2, 0)
+    assert {id(run.circuit) for run in (*runs.ones, *runs.less)} == {
+        id(runs.circuit.circuit)
+    }
+    assert {len(run.gone) for run in runs.ones} == {1}
+    some = [runs.circuit, *runs.ones[:3]]
+    raw_of(wired, some)
+    for cut in wired.known.of():
+        assert (cut.circuit.size, cut.gone) == (0, ())
+    assert set(some) == set(wired.known.of())
+
+
+def test_a_plan_is_gone_when_it_is_run(random, monkeypatch):
+    wired = wired_of(random.reversed())
+    least = wired._bytes(wired._plan())
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS), budget=least)
+    plans, most = weakref.WeakSet(), []
+
+    class Counted(Plan):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            plans.add(self)
+
+    monkeypatch.setattr("patchwidget.circuits.path_runner.Plan", Counted)
+    done = set()
+    for step in study.steps("whole_story", SOME):
+        most.append(len(plans))
+        done.add(step.done)
+    assert len(done) > 20, "a batch for each"
+    assert max(most) <= 2
+
+
+def test_what_was_priced_is_planned_once_more_and_not_twice(random, monkeypatch):
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS))
+    added, add = [], Plan.add
+    monkeypatch.setattr(Plan, "add", lambda *of: added.append(of[1]) or add(*of))
+    cost = study.circuit_cost("whole_story", SOME, subsets=1)
+    assert len(added) == cost.patches
+    study.whole_story(SOME, subsets=1)
+    assert len(added) == 2 * cost.patches
+
+
+@pytest.mark.parametrize("by", [None, "pos"])
+@pytest.mark.parametrize("source", [None, "zero"])
+def test_what_a_batch_takes_is_counted(by, source):
+    """Never less than it takes, and not several times as much."""
+    model = random_model(STYLES[0], n_layers=3, n_heads=4)
+    clean, corrupted, answers = random_tokens(4, 12, **TOKENS)
+    given = corrupted if source is None else None
+    study = PatchStudy(model, clean, given, answers, source=source, direction="noising")
+    study._watch._ask_at = math.inf  # it would run the model in between
+    wired = wired_of(study, by=by)
+    paths = every_path(wired.wiring)
+    cuts = [only(wired.wiring, paths[n::3]) for n in range(3)]
+    cuts += [without(wired.wiring, [path]) for path in paths[:: len(paths) // 9]]
+
+    def taken_by(plan):
+        return allocated_by(lambda: list(wired._run(plan)))
+
+    for n_cuts in (1, 4, len(cuts)):
+        plan = wired._plan()
+        for cut in cuts[: n_cuts - 1]:
+            plan.add(cut)
+        counted = wired._bytes(plan)  # with one more
+        plan.add(cuts[n_cuts - 1])
+        assert counted / 6 < taken_by(plan) <= counted
+
+
+def test_only_paths_that_are_looked_at_are_made(random, monkeypatch):
+    grid = random.paths(by="pos")
+    curve = random.circuit_curve(grid)
+    made = []
+    of_grid = "patchwidget.circuits.ranked_paths.Path"
+    monkeypatch.setattr(of_grid, lambda *ends: made.append(Path(*ends)) or made[-1])
+    assert random.circuit_curve(grid).sizes == curve.sizes
+    assert not made
+    first, last, some = curve.order[0], curve.order[-1], curve.order[3:6]
+    assert made == [first, last, *some]
+    assert grid.top(1)[0][0] in (first, last)
+    assert len(set(curve.order)) == len(curve.order) == 5 * n_paths_of(random.extent)
+
+
+def test_rankings_of_paths_that_cannot_be(random):
+    grid = random.paths()
+    with pytest.raises(ValueError, match="names kinds of nodes"):
+        random.circuit_curve(replace(grid, raw=grid.raw * math.nan), among="z")
+    twice = random.exact_paths(["L0H0", "embed", "L0H0"], "final")
+    with pytest.raises(ValueError, match="L0H0 is given twice in this grid"):
+        random.circuit_curve(twice, shares=(0.01, 0.02))
+    mixed = random.exact_paths(["L0H0", "L0H1@3"], "final")
+    with pytest.raises(ValueError, match="cut differently"):
+        random.circuit_curve(mixed, shares=(0.01, 0.02))
+    other = PatchStudy(
+        random_model(STYLES[0], n_layers=4, n_heads=2), *random_tokens(3, 5, **TOKENS)
+    )
+    with pytest.raises(IndexError, match="no layer 3"):
+        random.circuit_curve(other.paths())
+    longer = PatchStudy(random.model, *random_tokens(3, 6, **TOKENS))
+    with pytest.raises(IndexError, match="no pos 5"):
+        random.circuit_curve(longer.paths(by="pos"))
+
+
+def test_a_path_of_a_grid_is_found_however_its_name_is_written(random):
+    grid = random.paths()
+    values = {grid[name] for name in ("L1H0->final", "L1H0 -> final", " L1H0->  final")}
+    assert len(values) == 1
+
+
+def test_the_pace_is_learnt_from_runs_of_paths(random):
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS))
+    study.whole_story(SOME[:1], subsets=0)
+    wired = study.reversed()._path_runners[None]
+    assert wired._pace._work > 0
+    assert not wired._works, "what is known is not to be run"
+
+
+@pytest.mark.parametrize("what", ["one", "named", "grid", "node ranking"])
+def test_the_page_runs_a_path_and_rankings(random, recorded, what):
+    study = PatchStudy(random.model, *random_tokens(3, 5, **TOKENS))
+    question, members = {
+        "one": ("whole_story", Path.parse(SOME[0])),
+        "named": ("whole_story", SOME[0]),
+        "grid": ("circuit_curve", study.paths()),
+        "node ranking": ("circuit_curve", study.estimate("z")),
+    }[what]
+    widget = PatchWidget(study)
+    assert study.circuit_cost(question, members).patches > 0
+    widget.run(question, members)
+    widget.close()
+    assert study.circuit_cost(question, members).patches == 0
+
+
+def test_the_work_of_paths_is_shown_as_such(random):
+    found = random.whole_story(SOME[:1], subsets=0)
+    assert repr(found.all).startswith("paths cut: ")

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from time import perf_counter
 
 from torch import Tensor
 
 from patchwidget.circuits.plan import Plan, Prices
 from patchwidget.circuits.wired_runs import Ground, WiredRuns
 from patchwidget.circuits.wiring import Cut, Wiring
+from patchwidget.decoder import Decoder
 from patchwidget.effects import Effect
 from patchwidget.estimate.coverage import require_decoder
-from patchwidget.exact import PatchCost, Progress, Runner, Swap
+from patchwidget.exact import PatchCost, Progress, Swap
 from patchwidget.exact.budget import budget_of, patch_bytes, rows_at_once
-from patchwidget.exact.cost import mlp_size
+from patchwidget.exact.cost import Pace, mlp_size
 from patchwidget.paths.writes import all_writers, require_additive
 from patchwidget.runs import Runs, computing
 from patchwidget.watch import Watch
 
 
-def wiring_of(runs: Runs, by: str | None) -> Wiring:
-    """All paths of a study's model.
+def additive_decoder(runs: Runs) -> Decoder:
+    """The decoder of a model all of whose heads write to the stream by themselves.
 
     Raises:
         ValueError: if the decoder does not cover the model, or its heads write through a
@@ -28,7 +30,7 @@ def wiring_of(runs: Runs, by: str | None) -> Wiring:
     """
     decoder = require_decoder(runs, "a circuit of paths")
     require_additive(decoder, all_writers(runs.extent))
-    return Wiring(runs.extent, parallel=decoder.weights.layers[0].parallel, by=by)
+    return decoder
 
 
 class KnownCuts:
@@ -51,51 +53,54 @@ class KnownCuts:
         for name, of_cuts in values.items():
             unit, before = self._runs.reading(name).unit, swap.unpatched.values[name]
             for cut, value in zip(cuts, of_cuts, strict=True):
-                self._effects[name][cut] = Effect((), value - before, unit)
+                self._effects[name][cut.bare] = Effect((), value - before, unit)
 
 
-class Wired:
+class PathRunner:
     """The effects of cutting paths: all those that lie outside a circuit.
 
     Args:
         runs: the captured runs, in the noising direction.
-        wiring: all paths that there are.
+        by: `"pos"` if paths are cut by the position at which they are written, else None.
         watch: whether the model is still the one that was run.
-        runner: of the same runs: it knows the machine's pace.
         budget: bytes that runs may take at once, or None.
 
     Attributes:
         wiring: all paths.
         known: what was found.
 
+    Raises:
+        ValueError: see `additive_decoder`.
+        RuntimeError: if the model changed since the study captured its runs.
+
     Example:
         >>> from patchwidget import PatchStudy, demo
         >>> from patchwidget.paths import Path
         >>> study = PatchStudy(demo.load_model(), demo.ioi_pairs(), direction="noising")
-        >>> wiring = wiring_of(study._runs, by=None)
-        >>> wired = Wired(study._runs, wiring, study._watch, study._runner, budget=None)
+        >>> runner = PathRunner(study._runs, None, study._watch, budget=None)
+        >>> wiring = runner.wiring
         >>> cut = wiring.only([wiring.number(Path.parse("embed -> final"))])
-        >>> [step.done for step in wired.steps([cut])][-1]
+        >>> [step.done for step in runner.steps([cut])][-1]
         1
-        >>> wired.known.of()[cut].raw.shape
+        >>> runner.known.of()[cut].raw.shape
         torch.Size([8])
     """
 
     def __init__(
-        self,
-        runs: Runs,
-        wiring: Wiring,
-        watch: Watch,
-        runner: Runner,
-        budget: int | None,
+        self, runs: Runs, by: str | None, watch: Watch, budget: int | None
     ) -> None:
-        self._runs, self.wiring = runs, wiring
-        self._watch, self._runner = watch, runner
-        decoder = require_decoder(runs, "a circuit of paths")
+        self._runs, self._watch = runs, watch
+        decoder = additive_decoder(runs)
+        parallel = decoder.weights.layers[0].parallel
+        self.wiring = Wiring(runs.extent, parallel=parallel, by=by)
+        # Ablated streams are made with the model's weights, and stay.
+        watch.check()
         with computing():
             self._ground = Ground.of(runs, decoder, budget)
             self._first = self._first_change()
-        self._prices = self._priced()
+        watch.check_weights()
+        self._prices, self._pace = self._priced(), Pace()
+        self._works: dict[Cut, int] = {}  # of those that are still to be run
         self.known = KnownCuts(runs)
 
     def cost(self, patches: Collection[Cut]) -> PatchCost:
@@ -104,8 +109,12 @@ class Wired:
         Raises:
             ValueError: if the budget is too small for one.
         """
-        plans = filter(None, self._plans(self._new(patches)))
-        return self._runner.price([work for plan in plans for work in plan.works])
+        new = self._new(patches)
+        self._require_memory(new)
+        for _ in self._weigh(new):
+            pass
+        works = [self._works[cut] for cut in new]
+        return self._pace.price(self._ground.swap, works)
 
     def steps(self, patches: Collection[Cut]) -> Generator[Progress, None, None]:
         """Run circuits, a layer of a batch at a step.
@@ -119,21 +128,32 @@ class Wired:
 
     def _steps(self, patches: Collection[Cut]) -> Generator[Progress, None, None]:
         new, total = self._new(patches), len(set(patches))
-        done = total - len(new)
-        yield Progress(done, total, work=float(not new))
-        plans = []
-        for plan in self._plans(new):
-            plans += [] if plan is None else [plan]
-            yield Progress(done, total)
+        yield Progress(total - len(new), total, work=float(not new))
+        self._require_memory(new)
+        for _ in self._weigh([cut for cut in new if cut not in self._works]):
+            yield Progress(total - len(new), total)
+        if new:
+            new = self._new(new)  # others may have run some of them by now
+            yield from self._batches(new, total)
+
+    def _batches(
+        self, new: Sequence[Cut], total: int
+    ) -> Generator[Progress, None, None]:
+        """Plan a batch and run it, one after the other, each when the last is gone."""
         self._runs.drop_graphs()  # the runs want the memory
-        all_work, worked = sum(plan.work for plan in plans), 0
-        for plan in plans:
+        works = [self._works[cut] for cut in new]
+        done, worked, all_work = 0, 0, sum(works) or 1
+        while done < len(new):
+            plan, known = self._plan(), total - len(new) + done
+            for _ in self._fill(plan, new[done:]):
+                yield Progress(known, total, work=worked / all_work)
+            now = sum(works[done : done + len(plan.cuts)])
             for share in self._run(plan):
-                yield Progress(
-                    done, total, work=(worked + share * plan.work) / all_work
-                )
-            done, worked = done + len(plan.cuts), worked + plan.work
-            yield Progress(done, total, work=worked / all_work)
+                work = (worked + share * now) / all_work
+                yield Progress(known, total, work=work)
+            done, worked = done + len(plan.cuts), worked + now
+            known = total - len(new) + done
+            yield Progress(known, total, work=worked / all_work)
 
     def _new(self, cuts: Collection[Cut]) -> list[Cut]:
         known = self.known.of()
@@ -141,38 +161,52 @@ class Wired:
 
     def _run(self, plan: Plan) -> Iterator[float]:
         """The share that is done, layer by layer; what was found is known afterwards."""
-        n_layers = len(plan.layers)
+        n_layers, started, took = len(plan.layers), perf_counter(), 0.0
         with computing():
             runs = WiredRuns(self._ground, plan)
         for number in range(n_layers):
             with computing():
                 runs.run_layer(number)
+            took += perf_counter() - started
             yield (number + 1) / (n_layers + 1)
+            started = perf_counter()  # what others did meanwhile is not counted
         with computing():
             values = runs.values()
+        took += perf_counter() - started
         self._watch.check()
         with computing():
             self.known.learn(plan.cuts, values, self._ground.swap)
+        self._pace.add(plan.work, took)
+        for cut in plan.cuts:
+            self._works.pop(cut, None)
 
     def _plan(self) -> Plan:
-        still = self._runs.ablation is None
-        return Plan(self.wiring, self._prices, first=self._first, still=still)
+        of_tokens = self._runs.ablation is None
+        return Plan(self.wiring, self._prices, first=self._first, of_tokens=of_tokens)
 
-    def _plans(self, cuts: Sequence[Cut]) -> Iterator[Plan | None]:
-        """Plans of as many of the circuits as memory holds and keep this machine busy.
+    def _fill(self, plan: Plan, cuts: Sequence[Cut]) -> Iterator[None]:
+        """Add the first of some circuits to a plan, each at a step.
 
-        None stands for a circuit that has joined a plan, which is not made by then.
+        As many as memory holds and keep this machine busy, and one at least.
         """
-        plan = self._plan()
-        self._require_memory(plan)
         for cut in cuts:
             if plan.cuts and not self._holds_more(plan):
-                yield plan
-                plan = self._plan()
+                return
             plan.add(cut)
-            yield None
-        if plan.cuts:
-            yield plan
+            yield
+
+    def _weigh(self, cuts: Sequence[Cut]) -> Iterator[None]:
+        """Take note of the work of each circuit beside those that run with it.
+
+        Only the numbers are kept: the plans of a long question would need much memory.
+        """
+        start = 0
+        while start < len(cuts):
+            plan = self._plan()
+            yield from self._fill(plan, cuts[start:])
+            names = [cut.bare for cut in plan.cuts]
+            self._works |= zip(names, plan.works, strict=True)
+            start += len(names)
 
     def _holds_more(self, plan: Plan) -> bool:
         """Whether a plan may take one more circuit, of which no state is known by now."""
@@ -195,9 +229,9 @@ class Wired:
         each = one.numel() * one.element_size()
         return streams * each + (len(plan.cuts) + 1) * patch_bytes(swap)
 
-    def _require_memory(self, plan: Plan) -> None:
-        swap, needed = self._ground.swap, self._bytes(plan)
-        if needed > budget_of(swap):
+    def _require_memory(self, cuts: Sequence[Cut]) -> None:
+        swap, needed = self._ground.swap, self._bytes(self._plan())
+        if cuts and needed > budget_of(swap):
             raise ValueError(
                 f"one circuit of paths of {len(swap.tokens)} pairs of {swap.n_pos} tokens "
                 f"needs about {needed:,} bytes, the budget is {budget_of(swap):,}: give "
