@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from math import gcd, prod
 from time import monotonic
 from typing import Any, TypeVar, cast
 
@@ -17,7 +18,8 @@ from patchwidget.runs import Runs, computing
 # Running the model costs as much as a patch or two: it may take a hundredth of the time.
 ASK_MODEL_EVERY_S = 2.0
 _SHARE = 0.01
-_SAMPLES = 32
+# Fewer numbers of a weight cost as much time as these.
+_LEAST_SAMPLES = 512
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -26,8 +28,9 @@ class Watch:
     """Notices that weights or hooks of a model changed since its runs were captured.
 
     Three looks, from cheap to sure. Which tensors the weights are, how often torch saw
-    them change, and whose hooks there are. Some numbers of every weight, since a change
-    through `.data` is not counted. The logits, but at most every two seconds, and rarer
+    them change, and whose hooks there are. Some numbers of every weight (see `_sample`),
+    since a change through `.data` is not counted: one of few numbers between two looks
+    that is undone before the second is not noticed. The logits, but at most every two seconds, and rarer
     where asking takes long: at once where a module was replaced.
     """
 
@@ -67,8 +70,7 @@ class Watch:
         Raises:
             RuntimeError: if they are not those of the captured runs.
         """
-        is_same = self._states() == self._versions
-        if not (is_same and torch.equal(self._sampled(), self._numbers)):
+        if self._states() != self._versions or not self._are_as_sampled():
             raise _changed("the model's weights changed since this study ran it")
 
     def over(self, steps: Generator[S, None, T]) -> Generator[S, None, T]:
@@ -124,8 +126,14 @@ class Watch:
 
     def _sampled(self) -> Tensor:
         with computing():
-            # A NaN in a row that no prompt reads would be unlike itself.
-            return torch.cat(self._samples).nan_to_num(nan=0.0)
+            return torch.cat(self._samples)
+
+    def _are_as_sampled(self) -> bool:
+        now, then = self._sampled(), self._numbers
+        # A NaN in a row that no prompt reads is unlike itself.
+        return torch.equal(now, then) or torch.equal(
+            now.nan_to_num(), then.nan_to_num()
+        )
 
     def _ask_model(self) -> None:
         with computing():
@@ -138,12 +146,23 @@ class Watch:
 
 
 def _sample(weight: Tensor) -> list[Tensor]:
-    """A view of some numbers of a weight, where its memory is one block."""
+    """A view of some numbers of a weight, where its memory is one block.
+
+    They lie equally far apart, so far that every column in memory has one; of a stack of
+    heads, every head has as many as its shorter side. Where a weight has at least as many
+    columns as rows, every row has one too. What is missed: a change of single numbers, of
+    some rows of a tall weight, of one head's part of a row.
+    """
     weight = weight.detach()
     if not weight.numel() or not (weight.is_contiguous() or weight.mT.is_contiguous()):
         return []
-    step = max(1, weight.numel() // _SAMPLES)
-    return [weight.as_strided((weight.numel() // step,), (step,))]
+    by_row = weight if weight.is_contiguous() else weight.mT
+    *stacked, rows, columns = (1, 1, *by_row.shape)
+    wanted = max(_LEAST_SAMPLES, columns, prod(stacked) * min(rows, columns))
+    step = max(1, weight.numel() // wanted)
+    while gcd(step, columns) > 1:  # else they would stand in some of the columns only
+        step -= 1
+    return [weight.as_strided((-(-weight.numel() // step),), (step,))]
 
 
 def _changed(what: str) -> RuntimeError:
