@@ -350,6 +350,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
             other.model, other.pairs, other.notice = self.model, self.pairs, self.notice
             other._budget, other._watch = self._budget, self._watch
             other._take(self._runs.reversed())
+            self._watch.guard(other._runs)
             other._reversed = self
             self._reversed = other
         return self._reversed

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 from math import gcd, prod
 from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ class Watch:
 
     def __init__(self, model: Any, runs: Runs) -> None:
         self._model, self._n_layers = model, runs.extent.n_layers
+        self._guarded, self._refused = [runs], 0
         self._fingerprint = fingerprint(model)
         self._remember()
         self._samples = [sample for p in model.parameters() for sample in _sample(p)]
@@ -43,6 +44,10 @@ class Watch:
         self._logits = cast("Tensor", runs.base.witness)  # `engines.captured` asked
         self._tokens = runs.base_tokens[: len(self._logits)]
         self._ask_at = monotonic() + ASK_MODEL_EVERY_S  # it was asked just now
+
+    def guard(self, runs: Runs) -> None:
+        """Other runs of the same model that keep nothing once it is another."""
+        self._guarded.append(runs)
 
     def check(self) -> None:
         """Refuse to go on with a model that changed.
@@ -71,15 +76,16 @@ class Watch:
             RuntimeError: if they are not those of the captured runs.
         """
         if self._states() != self._versions or not self._are_as_sampled():
-            raise _changed("the model's weights changed since this study ran it")
+            self._refuse("the model's weights changed since this study ran it")
 
     def over(self, steps: Generator[S, None, T]) -> Generator[S, None, T]:
         """Steps of the decoder between which others have their turn.
 
         Raises:
             RuntimeError: if the weights were others during a step, also if they are not
-                by now.
+                by now; or if anybody saw meanwhile that the model was another.
         """
+        refused = self._refused
         with closing(steps):
             while True:
                 try:
@@ -88,15 +94,14 @@ class Watch:
                     return cast("T", end.value)
                 finally:
                     self.check_weights()
+                    self._go_on(refused)
                 yield step
 
     def _look(self) -> None:
         """Whether what changed matters: libraries put hooks on a model too."""
         refuse_dropout(self._model)
         if fingerprint(self._model) != self._fingerprint:
-            raise _changed(
-                "the model's weights or hooks changed since this study ran it"
-            )
+            self._refuse("the model's weights or hooks changed since this study ran it")
 
     def _remember(self) -> None:
         # Kept, not only their ids, which Python gives again to what comes after.
@@ -140,9 +145,21 @@ class Watch:
             now = self._model(self._tokens, return_type="logits")
             found = difference(self._logits, now, self._n_layers)
         if found is not None:
-            raise _changed(
+            self._refuse(
                 f"the model's logits differ from those this study captured {found}"
             )
+
+    def _go_on(self, refused: int) -> None:
+        """Refuse if what was kept is forgotten since: what is under way rests on it."""
+        if self._refused != refused:
+            raise _misfit("the model changed for a while since this study ran it")
+
+    def _refuse(self, what: str) -> NoReturn:
+        # An earlier look may have missed it.
+        for runs in self._guarded:
+            runs.forget()
+        self._refused += 1
+        raise _misfit(what)
 
 
 def _sample(weight: Tensor) -> list[Tensor]:
@@ -165,7 +182,7 @@ def _sample(weight: Tensor) -> list[Tensor]:
     return [weight.as_strided((-(-weight.numel() // step),), (step,))]
 
 
-def _changed(what: str) -> RuntimeError:
+def _misfit(what: str) -> RuntimeError:
     return RuntimeError(
         f"{what}, so its results would not fit together: make a new PatchStudy"
     )
