@@ -91,3 +91,23 @@ def test_a_column_that_is_another_for_a_slice_gives_an_error(model, method, part
         finally:
             edited.copy_(before)
         assert torch.equal(whole(study.estimating("z", method)).raw, expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_hook_that_came_between_slices_gives_an_error(model, method):
+    study = PatchStudy(model, *random_tokens(2, 5, differ=(1, 3)))
+    slices = study.estimating("z", method)
+    next(slices)
+    last = list(model.modules())[-1]
+    hook = last.register_forward_hook(lambda *_: None)
+    try:
+        with pytest.raises(RuntimeError, match="weights or hooks changed since"):
+            whole(slices)
+        assert not list(study._kept.items())
+        assert not study._runs.has("gradients")
+    finally:
+        hook.remove()
+    expected = PatchStudy(model, *random_tokens(2, 5, differ=(1, 3)))
+    assert torch.equal(
+        study.estimate("z", method).raw, expected.estimate("z", method).raw
+    )
