@@ -34,7 +34,7 @@ from patchwidget.nodes import Extent, kind_name
 from patchwidget.once import Once
 from patchwidget.padding import check_padding
 from patchwidget.pairs import Pairs, Prompts, TokenPairs
-from patchwidget.slices import Slices, whole
+from patchwidget.slices import Slices
 from patchwidget.sources import Source
 
 Engine = Decoder | HookedModel
@@ -232,29 +232,19 @@ class Runs:
     def _readings(self) -> dict[str, Runs]:
         return {next(iter(self.metric_likes)): self}
 
-    @property
-    def gradients(self) -> Activations:
+    def differentiating(self, graph: Graph | None = None) -> Slices[Activations]:
         """Gradient of the metric, summed over pairs, at every site of the base run.
 
         One backward, of the run that was captured if its graph is still there, else of
-        another. The sum keeps the gradients of the pairs apart.
-
-        Raises:
-            ValueError: if the metric has no gradient with respect to the logits.
-        """
-        return whole(self.differentiating())
-
-    def differentiating(self, graph: Graph | None = None) -> Slices[Activations]:
-        """`gradients`, of which a slice is one layer of the run, or of the way back.
-
-        Through the model's own hooks a whole run and its backward are one slice.
+        another. The sum keeps the gradients of the pairs apart. A slice is one layer of
+        the run, or of the way back; through the model's own hooks all is one slice.
 
         Args:
             graph: the base run's, which is to be gone through again; None for one that
                 nobody else needs.
 
         Raises:
-            ValueError: see `gradients`.
+            ValueError: if the metric has no gradient with respect to the logits.
         """
         return (
             yield from self.once_in_slices(
