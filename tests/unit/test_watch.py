@@ -10,8 +10,8 @@ from patchwidget import PatchStudy
 from patchwidget.slices import whole
 from patchwidget.watch import _sample
 
-# Of GPT-2 small, by either library, and of a stack with grouped keys.
-MATRICES = [(768, 2304), (768, 768), (768, 3072), (3072, 768), (50257, 768), (1, 7)]
+# Of GPT-2 small, by either library (a part of its vocabulary), and odd ones.
+MATRICES = [(768, 2304), (768, 768), (768, 3072), (3072, 768), (9001, 768), (1, 7)]
 STACKS = [(12, 768, 64), (12, 64, 768), (2, 96, 7), (3, 7, 96)]
 METHODS = ("atp", "relp", "graddrop", "ig")
 PARTS = {
