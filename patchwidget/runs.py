@@ -31,9 +31,10 @@ from patchwidget.metrics import (
     make_metric,
 )
 from patchwidget.nodes import Extent, kind_name
+from patchwidget.once import Once
 from patchwidget.padding import check_padding
 from patchwidget.pairs import Pairs, Prompts, TokenPairs
-from patchwidget.slices import Slices, whole
+from patchwidget.slices import Slices
 from patchwidget.sources import Source
 
 Engine = Decoder | HookedModel
@@ -128,9 +129,7 @@ class Runs:
     direction: Direction
     metric_likes: Mapping[str, MetricLike]
     ablation: Activations | None = None
-    _kept: dict[Hashable, Any] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _once: Once = field(default_factory=Once, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.direction not in ("denoising", "noising"):
@@ -233,29 +232,19 @@ class Runs:
     def _readings(self) -> dict[str, Runs]:
         return {next(iter(self.metric_likes)): self}
 
-    @property
-    def gradients(self) -> Activations:
+    def differentiating(self, graph: Graph | None = None) -> Slices[Activations]:
         """Gradient of the metric, summed over pairs, at every site of the base run.
 
         One backward, of the run that was captured if its graph is still there, else of
-        another. The sum keeps the gradients of the pairs apart.
-
-        Raises:
-            ValueError: if the metric has no gradient with respect to the logits.
-        """
-        return whole(self.differentiating())
-
-    def differentiating(self, graph: Graph | None = None) -> Slices[Activations]:
-        """`gradients`, of which a slice is one layer of the run, or of the way back.
-
-        Through the model's own hooks a whole run and its backward are one slice.
+        another. The sum keeps the gradients of the pairs apart. A slice is one layer of
+        the run, or of the way back; through the model's own hooks all is one slice.
 
         Args:
             graph: the base run's, which is to be gone through again; None for one that
                 nobody else needs.
 
         Raises:
-            ValueError: see `gradients`.
+            ValueError: if the metric has no gradient with respect to the logits.
         """
         return (
             yield from self.once_in_slices(
@@ -290,23 +279,23 @@ class Runs:
             if run.spare is not None:
                 run.spare.drop()
 
-    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What `compute` gives, computed the first time: passes that serve all kinds."""
-        if key not in self._kept:
-            self._kept[key] = compute()
-        kept: T = self._kept[key]
-        return kept
-
     def once_in_slices(
         self, key: Hashable, compute: Callable[[], Slices[T]]
     ) -> Slices[T]:
-        """As `once`, slice by slice; two who ask at a time may both compute it."""
-        if key not in self._kept:
-            found = yield from compute()
-            yield  # whoever watches the model looks at it before this is believed
-            self._kept.setdefault(key, found)
-        kept: T = self._kept[key]
-        return kept
+        """What `compute` gives, computed the first time: passes that serve all kinds.
+
+        All who ask meanwhile make the same slices, in our own torch modes.
+        """
+        return self._once.slices(key, lambda: computed(compute()))
+
+    def has(self, key: Hashable) -> bool:
+        """Whether `once_in_slices` has something, or is making it."""
+        return key in self._once
+
+    def forget(self) -> None:
+        """Keep nothing that was computed once, of any metric: the model was another."""
+        for one in self._readings.values():
+            one._once.forget()  # noqa: SLF001 - the same runs
 
     @property
     def directions(self) -> tuple[Direction, ...]:

@@ -262,8 +262,8 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
     ) -> PatchCost:
         """What `exact` would cost, without what is known already.
 
-        The first question runs a layer of the base prompts once more, to learn the machine's
-        pace.
+        The first question runs two layers of the base prompts once more, or all of them
+        where the model's own hooks do the work, to learn the machine's pace.
         """
         return self._runner.cost(self._patches(what, by, window))
 
@@ -350,6 +350,7 @@ class PatchStudy(Estimating, Tracing, Verifying, Circuits, Generalising, Saving)
             other.model, other.pairs, other.notice = self.model, self.pairs, self.notice
             other._budget, other._watch = self._budget, self._watch
             other._take(self._runs.reversed())
+            self._watch.guard(other._runs)
             other._reversed = self
             self._reversed = other
         return self._reversed

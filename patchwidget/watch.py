@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from math import gcd, prod
 from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ from patchwidget.runs import Runs, computing
 # Running the model costs as much as a patch or two: it may take a hundredth of the time.
 ASK_MODEL_EVERY_S = 2.0
 _SHARE = 0.01
-_SAMPLES = 32
+# Fewer numbers of a weight cost as much time as these.
+_LEAST_SAMPLES = 512
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -26,13 +28,15 @@ class Watch:
     """Notices that weights or hooks of a model changed since its runs were captured.
 
     Three looks, from cheap to sure. Which tensors the weights are, how often torch saw
-    them change, and whose hooks there are. Some numbers of every weight, since a change
-    through `.data` is not counted. The logits, but at most every two seconds, and rarer
+    them change, and whose hooks there are. Some numbers of every weight (see `_sample`),
+    since a change through `.data` is not counted: one of few numbers between two looks
+    that is undone before the second is not noticed. The logits, but at most every two seconds, and rarer
     where asking takes long: at once where a module was replaced.
     """
 
     def __init__(self, model: Any, runs: Runs) -> None:
         self._model, self._n_layers = model, runs.extent.n_layers
+        self._guarded, self._refused = [runs], 0
         self._fingerprint = fingerprint(model)
         self._remember()
         self._samples = [sample for p in model.parameters() for sample in _sample(p)]
@@ -40,6 +44,10 @@ class Watch:
         self._logits = cast("Tensor", runs.base.witness)  # `engines.captured` asked
         self._tokens = runs.base_tokens[: len(self._logits)]
         self._ask_at = monotonic() + ASK_MODEL_EVERY_S  # it was asked just now
+
+    def guard(self, runs: Runs) -> None:
+        """Other runs of the same model that keep nothing once it is another."""
+        self._guarded.append(runs)
 
     def check(self) -> None:
         """Refuse to go on with a model that changed.
@@ -67,17 +75,17 @@ class Watch:
         Raises:
             RuntimeError: if they are not those of the captured runs.
         """
-        is_same = self._states() == self._versions
-        if not (is_same and torch.equal(self._sampled(), self._numbers)):
-            raise _changed("the model's weights changed since this study ran it")
+        if self._states() != self._versions or not self._are_as_sampled():
+            self._refuse("the model's weights changed since this study ran it")
 
     def over(self, steps: Generator[S, None, T]) -> Generator[S, None, T]:
         """Steps of the decoder between which others have their turn.
 
         Raises:
             RuntimeError: if the weights were others during a step, also if they are not
-                by now.
+                by now; or if anybody saw meanwhile that the model was another.
         """
+        refused = self._refused
         with closing(steps):
             while True:
                 try:
@@ -86,15 +94,14 @@ class Watch:
                     return cast("T", end.value)
                 finally:
                     self.check_weights()
+                    self._go_on(refused)
                 yield step
 
     def _look(self) -> None:
         """Whether what changed matters: libraries put hooks on a model too."""
         refuse_dropout(self._model)
         if fingerprint(self._model) != self._fingerprint:
-            raise _changed(
-                "the model's weights or hooks changed since this study ran it"
-            )
+            self._refuse("the model's weights or hooks changed since this study ran it")
 
     def _remember(self) -> None:
         # Kept, not only their ids, which Python gives again to what comes after.
@@ -124,29 +131,58 @@ class Watch:
 
     def _sampled(self) -> Tensor:
         with computing():
-            # A NaN in a row that no prompt reads would be unlike itself.
-            return torch.cat(self._samples).nan_to_num(nan=0.0)
+            return torch.cat(self._samples)
+
+    def _are_as_sampled(self) -> bool:
+        now, then = self._sampled(), self._numbers
+        # A NaN in a row that no prompt reads is unlike itself.
+        return torch.equal(now, then) or torch.equal(
+            now.nan_to_num(), then.nan_to_num()
+        )
 
     def _ask_model(self) -> None:
         with computing():
             now = self._model(self._tokens, return_type="logits")
             found = difference(self._logits, now, self._n_layers)
         if found is not None:
-            raise _changed(
+            self._refuse(
                 f"the model's logits differ from those this study captured {found}"
             )
 
+    def _go_on(self, refused: int) -> None:
+        """Refuse if what was kept is forgotten since: what is under way rests on it."""
+        if self._refused != refused:
+            raise _misfit("the model changed for a while since this study ran it")
+
+    def _refuse(self, what: str) -> NoReturn:
+        # An earlier look may have missed it.
+        for runs in self._guarded:
+            runs.forget()
+        self._refused += 1
+        raise _misfit(what)
+
 
 def _sample(weight: Tensor) -> list[Tensor]:
-    """A view of some numbers of a weight, where its memory is one block."""
+    """A view of some numbers of a weight, where its memory is one block.
+
+    They lie equally far apart, so far that every column in memory has one; of a stack of
+    heads, every head has as many as its shorter side. Where a weight has at least as many
+    columns as rows, every row has one too. What is missed: a change of single numbers, of
+    some rows of a tall weight, of one head's part of a row.
+    """
     weight = weight.detach()
     if not weight.numel() or not (weight.is_contiguous() or weight.mT.is_contiguous()):
         return []
-    step = max(1, weight.numel() // _SAMPLES)
-    return [weight.as_strided((weight.numel() // step,), (step,))]
+    by_row = weight if weight.is_contiguous() else weight.mT
+    *stacked, rows, columns = (1, 1, *by_row.shape)
+    wanted = max(_LEAST_SAMPLES, columns, prod(stacked) * min(rows, columns))
+    step = max(1, weight.numel() // wanted)
+    while gcd(step, columns) > 1:  # else they would stand in some of the columns only
+        step -= 1
+    return [weight.as_strided((-(-weight.numel() // step),), (step,))]
 
 
-def _changed(what: str) -> RuntimeError:
+def _misfit(what: str) -> RuntimeError:
     return RuntimeError(
         f"{what}, so its results would not fit together: make a new PatchStudy"
     )

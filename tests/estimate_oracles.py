@@ -14,6 +14,7 @@ from precise import change_at
 from patchwidget import exact
 from patchwidget.decoder import Decoder, blocks
 from patchwidget.runs import capture
+from patchwidget.slices import whole
 
 
 def defined(method, kind):
@@ -154,7 +155,7 @@ def naive_key_fix(runs, layer):
     q, k = (runs.base.values[site, layer] for site in ("q", "k"))
     before = blocks.score(attn, q, k)
     after = blocks.score(attn, q, runs.source.values["k", layer])
-    p, g = before.softmax(-1), runs.gradients["pattern", layer]
+    p, g = before.softmax(-1), whole(runs.differentiating())["pattern", layer]
     rise = (after - before).masked_fill(before.isinf(), 0.0)
     odds = p.log() - torch.log1p(-p)
     change = (odds + rise).sigmoid() - p

@@ -129,11 +129,13 @@ class Estimating:
         Where the model's own hooks do the work, a run and its backward cannot be cut:
         they are one slice.
 
-        Closing it keeps nothing that is half made; asking again begins anew.
+        All who ask meanwhile, `estimate` too, go on with what is being made. Closing the
+        last of them keeps nothing that is half made; asking again begins anew.
 
         Raises:
             ValueError, TypeError, RuntimeError: see `estimate`; RuntimeError also if the
-                weights were others during a slice.
+                weights were others during a slice, or anybody noticed meanwhile that the
+                model was another.
         """
         asked, make = _asked(self, kind, method, by=by, metric=metric, options=options)
         found = self._kept.get(asked)

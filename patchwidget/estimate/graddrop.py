@@ -34,7 +34,7 @@ from patchwidget.estimate.pattern_steps import pattern_steps
 from patchwidget.estimate.steps import MakeSteps, Step, node_steps
 from patchwidget.grids import Cost, Grid
 from patchwidget.nodes import KINDS, cut_of, cuts_of, kind_name
-from patchwidget.runs import Activations, Runs, computed
+from patchwidget.runs import Activations, Runs
 from patchwidget.slices import Slices, whole
 
 Cuts = Literal["layer", "sublayer"]
@@ -94,16 +94,11 @@ def dropped(
             "stream once: use 'atp' or 'atp_qk'"
         )
     asked = _Asked(kind, by, fixed=fixed and kind in ("q", "k"))
-    sizes: dict[_Asked, list[Tensor]] = runs.once(("graddrop", cuts), dict)
-    if asked not in sizes:
-        new = [one for one in _all_asked(runs, fixed=fixed) if one not in sizes]
-        found = yield from computed(_mean_sizes(runs, planned, new))
-        yield  # as in `Runs.once_in_slices`
-        sizes.update(found)
+    sizes = yield from _kept_sizes(runs, planned, asked, cuts, fixed=fixed)
     passed = sum(cut.passed for cut in planned if cut.layer or cut.before)
     cost = Cost(ONE_BACKWARD.forwards, ONE_BACKWARD.backwards + passed)
     name = method if cuts == "layer" else f"{method}_{cuts}"
-    return grid_of(runs, kind, by, sizes[asked], method=name, cost=cost, signed=False)
+    return grid_of(runs, kind, by, sizes, method=name, cost=cost, signed=False)
 
 
 class _Asked(NamedTuple):
@@ -122,6 +117,32 @@ class _Asked(NamedTuple):
     def make(self) -> MakeSteps:
         """What makes the steps of one layer."""
         return pattern_steps if self.fixed else node_steps
+
+
+def _kept_sizes(
+    runs: Runs, planned: Sequence[Cut], asked: _Asked, cuts: Cuts, *, fixed: bool
+) -> Slices[list[Tensor]]:
+    """The mean sizes of what is asked, from the cuts that are made for all kinds.
+
+    One pass of cuts serves the plain sizes, another those with the fix. Who wants these
+    while nobody has or makes the plain ones has both made in one.
+    """
+    plain, with_fix = ("graddrop", cuts), ("graddrop", cuts, "fixed")
+
+    def make_plain() -> Slices[dict[_Asked, list[Tensor]]]:
+        return _mean_sizes(runs, planned, list(_all_asked(runs, fixed=False)))
+
+    def make_with_fix() -> Slices[dict[_Asked, list[Tensor]]]:
+        wanted = _all_asked(runs, fixed=True)
+        is_there = runs.has(plain)
+        new = [one for one in wanted if one.fixed or not is_there]
+        return _mean_sizes(runs, planned, new)
+
+    if asked.fixed or (not runs.has(plain) and (fixed or runs.has(with_fix))):
+        sizes = yield from runs.once_in_slices(with_fix, make_with_fix)
+        if asked in sizes:
+            return sizes[asked]
+    return (yield from runs.once_in_slices(plain, make_plain))[asked]
 
 
 def _all_asked(runs: Runs, *, fixed: bool) -> Iterator[_Asked]:

@@ -105,7 +105,7 @@ def _pulled(
     end: Tensor, starts: list[Tensor], behind: Tensor, *, create: bool = False
 ) -> list[Tensor]:
     """Gradients from that at an end; 0 where it does not depend on a start."""
-    if not end.requires_grad:  # what lies between is linear
+    if not end.requires_grad:  # it depends on none of them
         return [torch.zeros_like(start) for start in starts]
     grads = torch.autograd.grad(
         end, starts, behind, create_graph=create, retain_graph=True, allow_unused=True

@@ -45,13 +45,13 @@ class Pace:
         self._work = self._seconds = 0.0
 
     def cost(self, swap: Swap, patches: Sequence[Patch]) -> PatchCost:
-        """What patches would cost; before any was run, a layer of a run is timed."""
+        """What patches would cost; before any was run, see `_time_some`."""
         return self.price(swap, work_of(swap, patches))
 
     def price(self, swap: Swap, work: Sequence[int]) -> PatchCost:
         """What runs would cost, from the work of each."""
         if not self._work:
-            self._time_a_run(swap)
+            self._time_some(swap)
         total = sum(work)
         return PatchCost(
             sum(one > 0 for one in work),
@@ -59,20 +59,23 @@ class Pace:
             total * self._seconds / self._work,
         )
 
-    def _time_a_run(self, swap: Swap) -> None:
-        """Of the prompts: its first layer, or all of it by the model's own hooks."""
+    def _time_some(self, swap: Swap) -> None:
+        """One layer of the prompts' run, or all of it by the model's own hooks."""
         engine = swap.engine
         with computing():
-            started = perf_counter()
-            if isinstance(engine, Decoder):
-                steps = engine.steps(swap.base.values["resid_pre", 0], 0, "resid_pre")
-                next(steps)  # the stream as it was given
-                next(steps)
-                work = _layer(swap, engine.weights.layers[0], 0, None)
-            else:
+            if not isinstance(engine, Decoder):
+                started = perf_counter()
                 engine.run(swap.tokens)
-                work = 1
-            self.add(work, perf_counter() - started)
+                self.add(1, perf_counter() - started)
+                return
+            layers = engine.weights.layers[:2]
+            steps = engine.steps(swap.base.values["resid_pre", 0], 0, "resid_pre")
+            next(steps)  # the stream as it was given
+            for _ in layers:  # the last is timed: the first has memory to ask for
+                started = perf_counter()
+                next(steps)
+                seconds = perf_counter() - started
+            self.add(_layer(swap, layers[-1], 0, None), seconds)
 
     def add(self, work: float, seconds: float) -> None:
         """Take note of work and the time it took."""

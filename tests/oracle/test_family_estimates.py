@@ -32,6 +32,7 @@ from patchwidget import Node, PatchStudy
 from patchwidget.estimate import METHODS, atp, atp_qk, atp_star, graddrop
 from patchwidget.nodes import KINDS
 from patchwidget.runs import Capture
+from patchwidget.slices import whole
 
 # Every kind, and heads at single positions.
 EVERY = [
@@ -78,7 +79,10 @@ def allowed(runs, by_position, together, by):
 
     Shapes `[B, layer, pos, head]` and `[B, layer, head]`.
     """
-    step = max(float(runs.gradients["pattern", layer].abs().max()) for layer in (0, 1))
+    step = max(
+        float(whole(runs.differentiating())["pattern", layer].abs().max())
+        for layer in (0, 1)
+    )
     largest = torch.maximum(by_position.abs().amax(2), together.abs())
     largest = (1e-5 * largest).clamp_min(1e-15 * step * runs.extent.n_pos)
     return largest[:, :, None] if by == "pos" else largest
@@ -86,7 +90,7 @@ def allowed(runs, by_position, together, by):
 
 def test_going_back_by_layers_is_one_backward_bit_for_bit(runs, double_runs):
     for one in (runs, double_runs):
-        found, at_once = one.gradients, gradients_with_cut(one, -1, ())
+        found, at_once = whole(one.differentiating()), gradients_with_cut(one, -1, ())
         assert list(found) == list(at_once)
         for place, gradient in at_once.items():
             assert torch.equal(found[place], gradient), place
@@ -96,8 +100,8 @@ def test_going_back_by_layers_is_one_backward_bit_for_bit(runs, double_runs):
 @pytest.mark.parametrize("kind", ["q", "k"])
 def test_fixes_equal_brute_force(runs, kind, sharp):
     runs = runs if sharp == 1.0 else sharpened(runs, sharp)
-    by_position = brute_force(runs, kind, "pos", runs.gradients)
-    together = brute_force(runs, kind, None, runs.gradients)
+    by_position = brute_force(runs, kind, "pos", whole(runs.differentiating()))
+    together = brute_force(runs, kind, None, whole(runs.differentiating()))
     for by, expected in (("pos", by_position), (None, together)):
         grid = atp_qk(runs, kind, by)
         assert grid.raw.shape[1:] == runs.extent.shape(kind, by)
@@ -156,8 +160,8 @@ def test_atp_is_exact_for_every_node_where_what_follows_is_linear(double_runs):
     for kind, by in [*STREAM[1:], *EVERY]:
         if (kind, last) in linear.base.values and (kind, by) not in QK:
             assert assert_exact(linear, kind, by, {last}) > 1e-6, kind
-    whole = linear.scale.source - linear.scale.base
-    assert_close(atp(linear, "resid_post").raw[:, last].sum(1), whole)
+    change = linear.scale.source - linear.scale.base
+    assert_close(atp(linear, "resid_post").raw[:, last].sum(1), change)
 
 
 def test_atp_is_exact_for_every_node_of_a_linear_model(double_runs):
@@ -168,10 +172,10 @@ def test_atp_is_exact_for_every_node_of_a_linear_model(double_runs):
             moving.add(kind)
     # Queries are 0, and what looks at all keys alike looks so at any others.
     assert moving == {kind for kind, _ in linear.base.values} - {"q", "k", "pattern"}
-    whole = linear.scale.source - linear.scale.base
+    change = linear.scale.source - linear.scale.base
     for kind in moving & {kind for kind, _ in STREAM}:
         sums = atp(linear, kind).raw.sum(2)
-        assert_close(sums, whole[:, None].expand_as(sums), rtol=1e-9, atol=1e-12)
+        assert_close(sums, change[:, None].expand_as(sums), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "by"), QK)

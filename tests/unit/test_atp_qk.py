@@ -12,6 +12,7 @@ from toy_models import STYLES, random_model, random_tokens
 from patchwidget import PatchStudy
 from patchwidget.estimate import atp, atp_qk
 from patchwidget.estimate.pattern_steps import pattern_steps
+from patchwidget.slices import whole
 
 # (layers, heads, pairs, positions): every size once at its least.
 SHAPES = [(3, 2, 2, 5), (1, 3, 1, 4), (2, 1, 3, 2), (2, 3, 2, 1)]
@@ -42,7 +43,7 @@ def test_fixes_equal_brute_force(runs, kind, by):
     grid = atp_qk(runs, kind, by)
     for node in runs.extent.nodes(kind, by):
         expected = through_softmax(
-            runs, node, runs.gradients["pattern", node.layer]
+            runs, node, whole(runs.differentiating())["pattern", node.layer]
         ).float()
         found = grid.raw[(slice(None), *node.cell)]
         assert_close(found, expected, rtol=1e-5, atol=1e-7)
@@ -52,7 +53,7 @@ def test_a_weight_that_rounds_to_1_loses_nothing(saturated):
     fixed, plain = (method(saturated, "k", "pos").raw for method in (atp_qk, atp))
     worst = {"fixed": 0.0, "naive": 0.0, "plain": 0.0}
     for layer in range(2):
-        gradient = saturated.gradients["pattern", layer]
+        gradient = whole(saturated.differentiating())["pattern", layer]
         expected = torch.zeros(2, 9, 3, dtype=torch.float64)
         for node in saturated.extent.nodes("k", "pos"):
             if node.layer == layer:
@@ -102,7 +103,7 @@ def test_the_fix_takes_a_few_patterns_of_memory_and_time(kind, by):
     for n_pos in (12, 24):
         model = random_model(STYLES[-1], n_layers=1, n_heads=3)
         runs = PatchStudy(model, *random_tokens(2, n_pos, differ=(1, 3)))._runs
-        gradient = runs.gradients["pattern", 0]
+        gradient = whole(runs.differentiating())["pattern", 0]
         with Made() as made[n_pos]:
             (step,) = pattern_steps(runs, kind, by, 0)
             step.estimate(gradient)
@@ -121,7 +122,7 @@ def test_half_precision_is_not_rounded_further(saturated, kind, by):
     found = atp_qk(runs, kind, by).raw
     assert found.dtype == torch.float32
     for node in runs.extent.nodes(kind, by):
-        gradient = runs.gradients["pattern", node.layer]
+        gradient = whole(runs.differentiating())["pattern", node.layer]
         expected = through_softmax(runs, node, gradient).float()
         here = found[(slice(None), *node.cell)]
         # The oracle's norms and rotations are in float64; GPT-2's queries have none.

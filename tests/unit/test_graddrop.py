@@ -23,6 +23,7 @@ from patchwidget.decoder.weights import (
 from patchwidget.estimate import atp, atp_qk, atp_star, graddrop
 from patchwidget.pairs import TokenPairs
 from patchwidget.runs import Runs, capture
+from patchwidget.slices import whole
 
 SIZES = [graddrop, atp_star]
 
@@ -250,7 +251,7 @@ def test_no_graph_is_kept(study, method):
     grid = method(study._runs, "z")
     held = [
         *study._runs.base.values.values(),
-        *study._runs.gradients.values(),
+        *whole(study._runs.differentiating()).values(),
         grid.raw,
     ]
     assert not any(value.requires_grad for value in held)

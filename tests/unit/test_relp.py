@@ -16,6 +16,7 @@ from patchwidget.decoder.weights import ACTIVATIONS
 from patchwidget.estimate import atp, relp
 from patchwidget.estimate.relp import KINDS, Relevance, proportional
 from patchwidget.runs import capture
+from patchwidget.slices import whole
 
 
 def test_the_rules_change_no_value(runs):
@@ -79,9 +80,9 @@ def test_the_last_norm_is_linear_in_the_stream(runs):
     """With its scale held, the last stream's parts add up to all that is not bias."""
     stream = runs.base.values["resid_post", 1]
     relp(runs, "resid_post")
-    relevance = runs.once("relp", dict)
+    relevance = whole(runs.once_in_slices("relp", None))
     weights = runs.engine.weights
-    whole = (relevance["resid_post", 1] * stream).sum((1, 2))
+    found = (relevance["resid_post", 1] * stream).sum((1, 2))
     answers = runs.pairs.answers
     bias = (
         weights.b_U
@@ -89,7 +90,7 @@ def test_the_last_norm_is_linear_in_the_stream(runs):
         else (weights.ln_final.bias @ weights.W_U + weights.b_U)
     )
     rest = bias[answers[:, 0]] - bias[answers[:, 1]]
-    assert_close(whole + rest, runs.scale.base)
+    assert_close(found + rest, runs.scale.base)
 
 
 def test_one_backward_serves_all_kinds(runs):

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "patchwidget"
 # From the words down to what people touch.
 ROOMS = (
     "slices",
+    "once",
     "nodes",
     "windows",
     "padding",

@@ -444,6 +444,23 @@ def test_pauses_between_steps_are_no_part_of_the_pace(model, tokens):
     assert study.cost("q").seconds < 0.2
 
 
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_the_pace_is_not_that_of_the_first_layer_which_is_cold(
+    tokens, n_layers, monkeypatch
+):
+    study = PatchStudy(random_model(STYLES[0], n_layers=n_layers), *tokens)
+    steps, waits = Decoder.steps, [0.0, 0.5 if n_layers > 1 else 0.0, 0.0, 0.5]
+
+    def slow_at_first(*args):
+        for wait, step in zip(waits, steps(*args), strict=False):
+            time.sleep(wait)
+            yield step
+
+    monkeypatch.setattr(Decoder, "steps", slow_at_first)
+    (node,) = study.nodes("L0H0.z")
+    assert 0 < study.cost([node]).seconds < 0.2
+
+
 def test_cost_of_kinds_that_are_not_there_is_told_in_words(tokens):
     model = random_model(STYLES[0])
     study = PatchStudy(model, *tokens)
