@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from page import receive
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy, PatchWidget
@@ -123,6 +124,10 @@ def test_a_cell_and_a_job_do_not_see_each_other(engine):
         widget.close()
 
     asyncio.run(notebook())
+
+
+def replies(widget):
+    return [one for one, _ in widget.comm.messages() if one["kind"] == "reply"]
 
 
 async def until_something_is_found(study):
@@ -301,6 +306,46 @@ def test_what_no_map_shows_is_estimated_a_layer_at_a_step_too(layers):
     assert neuron in picking._side.study.verified
     for widget in widgets:
         widget.close()
+
+
+@pytest.mark.parametrize("kind", ["row.get", "neurons.get"])
+@pytest.mark.parametrize("other", [{"direction": "noising"}, {"method": "atp"}])
+def test_what_the_page_asked_of_another_show_is_refused_at_once(layers, kind, other):
+    """It has thrown its question away: nothing of the new show is mixed into an answer."""
+
+    async def notebook():
+        widget = PatchWidget(study_of("decoder"), method="ig")
+        # Known in the other direction: it has no map, and was not asked for there.
+        widget._side.study.reversed().exact(["L0H0.q@2"])
+        body = {"node": "L0H0.q", "top": 3, "layer": None}
+        receive(widget, {"kind": kind, "id": "a-0", **body})
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not replies(widget)
+        # As where all that has to be shown was estimated before.
+        widget._quietly(**other)
+        widget._show(widget._side_wanted())
+        shown, layers[0] = dict(widget.verified), 0
+        await widget.settled()
+        (reply,) = replies(widget)
+        assert reply["error"]["type"] == "RuntimeError"
+        assert "ask again" in reply["error"]["message"]
+        assert layers[0] <= 1, "nobody waits for the rest"
+        assert widget.verified == shown == {}
+        widget.close()
+
+    asyncio.run(notebook())
+
+
+@pytest.mark.parametrize("layer", [2, -1])
+def test_a_layer_that_there_is_not_is_refused_before_anything_is_run(layers, layer):
+    widget = PatchWidget(study_of("decoder"), method="ig")
+    layers[0] = 0
+    asked = answers.Request({"top": 3, "layer": layer}, widget._board, ())
+    with pytest.raises(IndexError, match=f"no layer {layer}, only 0 to 1"):
+        next(answers.neurons(asked))
+    assert layers[0] == 0
+    widget.close()
 
 
 def test_a_model_that_changes_within_a_diagnosis_is_noticed():
