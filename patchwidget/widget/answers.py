@@ -7,7 +7,6 @@ raised, and goes back to the page as a reply.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor
 from patchwidget.attention import Attention
 from patchwidget.exact import PatchCost
 from patchwidget.nodes import HEAD_KINDS, Node
-from patchwidget.slices import Slices
+from patchwidget.slices import Slices, looking
 from patchwidget.widget import messages
 from patchwidget.widget.board import Board
 from patchwidget.widget.circuitsvis import document
@@ -123,19 +122,13 @@ def _estimated(board: Board, kind: str, by: str | None = None) -> Slices[Estimat
             nobody waits for these.
     """
     side, method = board.side, board.method
-    with closing(side.estimates.making(kind, method, by)) as slices:
-        while True:
-            try:
-                next(slices)
-            except StopIteration as end:
-                found: Estimate = end.value
-                return found
-            yield
-            if board.side is not side or board.method != method:
-                now = f"{board.side.study.direction} by {board.method}"
-                raise RuntimeError(
-                    f"the page shows {now} since this was asked: ask again"
-                )
+
+    def look() -> None:
+        if board.side is not side or board.method != method:
+            now = f"{board.side.study.direction} by {board.method}"
+            raise RuntimeError(f"the page shows {now} since this was asked: ask again")
+
+    return looking(side.estimates.making(kind, method, by), look)
 
 
 def row(asked: Request) -> Steps:

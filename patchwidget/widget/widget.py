@@ -183,7 +183,11 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         await self._jobs.settled()
 
     def cancel(self) -> None:
-        """Stop what is running; effects that are finished stay, settings go back."""
+        """Stop what is running; effects that are finished stay, settings go back.
+
+        What the page waits for is refused, and can be asked for again.
+        """
+        self._cancels += 1
         self._jobs.cancel()
         self._jobs.soon(self._take_back)
 
@@ -192,6 +196,7 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         # ipywidgets closes once more when it collects a widget, even a half-made one.
         if self._is_open:
             self._jobs.cancel()
+            self._jobs.drop_errands()
             self._is_open, self._is_closed = False, True
             self._unsubscribe()
             self._unsubscribe = _nothing  # it knows the study

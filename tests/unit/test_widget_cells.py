@@ -337,6 +337,40 @@ def test_what_the_page_asked_of_another_show_is_refused_at_once(layers, kind, ot
     asyncio.run(notebook())
 
 
+def by_page(widget):
+    receive(widget, {"kind": "job.cancel", "id": "a-1"})
+
+
+def by_cell(widget):
+    widget.cancel()
+
+
+def by_interrupt(widget):
+    widget._jobs._interrupted()
+
+
+@pytest.mark.parametrize("cancel", [by_page, by_cell, by_interrupt])
+def test_who_cancels_is_told_that_answers_are_cancelled_too(layers, cancel):
+    async def notebook():
+        widget = PatchWidget(study_of("decoder"), method="ig")
+        body = {"top": 3, "layer": None}
+        receive(widget, {"kind": "neurons.get", "id": "a-0", **body})
+        for _ in range(3):
+            await asyncio.sleep(0)
+        cancel(widget)
+        layers[0] = 0
+        await widget.settled()
+        assert layers[0] <= 2
+        reply = [one for one in replies(widget) if one["id"] == "a-0"][-1]
+        assert "cancelled on its way: ask again" in reply["error"]["message"]
+        receive(widget, {"kind": "neurons.get", "id": "a-2", **body})
+        await widget.settled()
+        assert replies(widget)[-1]["ok"]
+        widget.close()
+
+    asyncio.run(notebook())
+
+
 @pytest.mark.parametrize("layer", [2, -1])
 def test_a_layer_that_there_is_not_is_refused_before_anything_is_run(layers, layer):
     widget = PatchWidget(study_of("decoder"), method="ig")
