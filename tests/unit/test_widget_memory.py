@@ -105,7 +105,6 @@ def test_close_in_the_middle_of_a_job_frees_every_tensor(model, tokens):
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
-        ("row.get", {"node": "L0H0.q"}),
         ("neurons.get", {"top": 3, "layer": None}),
         ("paths.get", {"node": "L0H0"}),
         ("diagnosis.get", {"node": "L0H0.q"}),
