@@ -194,7 +194,8 @@ def diagnosis(asked: Request) -> Steps:
     if node not in side.study.verified:
         raise ValueError(f"{node} is not verified yet: pick it first")
     method = side.estimates.method_for(node.kind, board.method)
-    yield from side.estimates.making(node.kind, method, node.by)
+    # Not by way of `side.estimates`: the study itself may not have kept what is there.
+    yield from side.study.estimating(node.kind, method, by=node.by)
     steps = side.study.diagnosing(node, method)
     for found in steps:  # noqa: B007 - the last one has them all
         yield

@@ -115,7 +115,7 @@ class Board:
         self._is_old = True
 
     def note_circuit(self, side: Side, *, at_once: bool = True) -> None:
-        """There is news of a direction's paths, or of what was asked about picks."""
+        """There is news of a direction's paths, or of what was asked of them or picks."""
         if side is self.side:  # another one is shown with all that it has
             self._is_circuit_old = True
             self.flush(at_once=at_once)

@@ -74,7 +74,8 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         verified: what is known exactly, by node name.
         report: by kind, how the method agrees with what is verified, and the bound.
         circuit: paths that were verified on the page, and what was asked there about the
-            picks together: `interactions`, `repair` and `story`.
+            picks together, `interactions`, `repair` and `story`, or about these paths,
+            `path_story`.
         mine, question: what you gave to `compare`, and to `ask` with what was said of it.
         job: what is being computed.
 

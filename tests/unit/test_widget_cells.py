@@ -7,11 +7,12 @@ import time
 
 import pytest
 import torch
-from page import receive
+from page import asked, receive
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import PatchStudy, PatchWidget, Question, Top
 from patchwidget.decoder import Decoder
+from patchwidget.estimate.kept import _bytes
 from patchwidget.hooks import HookedModel
 from patchwidget.verify import stepwise
 from patchwidget.widget import answers
@@ -488,6 +489,29 @@ def test_another_method_does_not_wait_for_estimates_of_the_one_before(is_known):
         widget.close()
 
     asyncio.run(notebook())
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Studies keep one map, and must not make another one in one piece."""
+    grid = study_of("decoder").estimate("v")
+    monkeypatch.setattr("patchwidget.estimate.kept.MOST_BYTES", _bytes(grid))
+
+    def fails(_):
+        pytest.fail("an estimate is made whole")
+
+    return lambda: monkeypatch.setattr("patchwidget.estimate.asking.whole", fails)
+
+
+def test_a_diagnosis_makes_what_is_not_kept_in_slices(forgetful):
+    study = study_of("decoder")
+    widget = PatchWidget(study, method="ig", selection=["L0H0.z"])
+    study.estimate("v")
+    assert [one.kind for one, _ in study._kept.items()] == ["v"]
+    forgetful()
+    payload, _ = asked(widget, "diagnosis.get", node="L0H0.z")
+    assert payload["node"] == "L0H0.z"
+    widget.close()
 
 
 def test_a_model_that_changes_within_a_diagnosis_is_noticed():
