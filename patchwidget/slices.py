@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,3 +19,21 @@ def whole(slices: Slices[T]) -> T:
         except StopIteration as end:
             found: T = end.value
             return found
+
+
+def looking(slices: Slices[T], look: Callable[[], object]) -> Slices[T]:
+    """The same slices, with a look around whenever others have had their turn.
+
+    Args:
+        slices: a computation.
+        look: what it raises ends the computation.
+    """
+    with closing(slices):
+        while True:
+            try:
+                next(slices)
+            except StopIteration as end:
+                found: T = end.value
+                return found
+            yield
+            look()

@@ -6,8 +6,9 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator
 from typing import Any
 
+from patchwidget.slices import looking
 from patchwidget.widget import answers, circuit_answers, messages
-from patchwidget.widget.answers import Answer, Request
+from patchwidget.widget.answers import Answer, Request, Steps
 from patchwidget.widget.board import Board
 from patchwidget.widget.settings import Settings
 from patchwidget.widget.turns import Turn
@@ -22,6 +23,7 @@ class Answering(Settings):
 
     _board: Board
     _verifying: list[Turn]
+    _cancels = 0  # how often what runs was cancelled
 
     @abstractmethod
     def _pursue(self) -> None:
@@ -64,11 +66,23 @@ class Answering(Settings):
                 answer: Answer = self._start(asked)
             else:
                 found = ANSWERS[content["kind"]](asked)
-                answer = (yield from found) if isinstance(found, Generator) else found
+                if isinstance(found, Generator):
+                    found = yield from self._while_wanted(found)
+                answer = found
         except Exception as error:  # noqa: BLE001 - it goes back to whoever asked
             self.send(messages.failure(content, error))
         else:
             self.send(messages.reply(content, answer[0]), answer[1])
+
+    def _while_wanted(self, steps: Steps) -> Steps:
+        """The steps of an answer, until they are cancelled with all that runs."""
+        cancels = self._cancels
+
+        def look() -> None:
+            if not self._is_open or self._cancels != cancels:
+                raise RuntimeError("the answer was cancelled on its way: ask again")
+
+        return looking(steps, look)
 
     def _start(self, asked: Request) -> Answer:
         """Begin what a page asks for; what it finds comes as traits."""

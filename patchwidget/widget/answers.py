@@ -16,9 +16,11 @@ from torch import Tensor
 from patchwidget.attention import Attention
 from patchwidget.exact import PatchCost
 from patchwidget.nodes import HEAD_KINDS, Node
+from patchwidget.slices import Slices, looking
 from patchwidget.widget import messages
 from patchwidget.widget.board import Board
 from patchwidget.widget.circuitsvis import document
+from patchwidget.widget.estimates import Estimate
 from patchwidget.widget.wire import to_bytes
 
 Answer = tuple[messages.Message, list[bytes]]
@@ -112,13 +114,30 @@ def circuitsvis(asked: Request) -> Answer:
     return {"html": document(found, pair), "needs_network": False}, []
 
 
+def _estimated(board: Board, kind: str, by: str | None = None) -> Slices[Estimate]:
+    """Estimates of the study on show by the method on show, as both are at first.
+
+    Raises:
+        RuntimeError: as soon as the page is shown something else: it asks anew then, and
+            nobody waits for these.
+    """
+    side, method = board.side, board.method
+
+    def look() -> None:
+        if board.side is not side or board.method != method:
+            now = f"{board.side.study.direction} by {board.method}"
+            raise RuntimeError(f"the page shows {now} since this was asked: ask again")
+
+    return looking(side.estimates.making(kind, method, by), look)
+
+
 def row(asked: Request) -> Steps:
     """Estimates of one head by position; of a pattern by destination."""
     node, board = asked.node(), asked.board
     if node.kind not in HEAD_KINDS or node.by is not None:
         raise ValueError(f"{node} is not a head, which could be shown by position")
     by = "dest" if node.kind == "pattern" else "pos"
-    found = yield from board.side.estimates.making(node.kind, board.method, by)
+    found = yield from _estimated(board, node.kind, by)
     board.reveal_row(node)
     layer = found.mean[node.layer]
     values = layer[node.head] if by == "dest" else layer[:, node.head]
@@ -137,10 +156,11 @@ def neurons(asked: Request) -> Steps:
     board, top, layer = asked.board, asked.whole("top"), asked.body.get("layer")
     if not 1 <= top <= _MOST_NEURONS:
         raise ValueError(f"top={top} is not from 1 to {_MOST_NEURONS}")
-    found = yield from board.side.estimates.making("neuron", board.method)
-    layers = range(len(found.mean)) if layer is None else [asked.whole("layer")]
-    if layers[0] not in range(len(found.mean)):
-        raise IndexError(f"there is no layer {layer}, only 0 to {len(found.mean) - 1}")
+    n_layers = board.side.study.extent.n_layers
+    layers = range(n_layers) if layer is None else [asked.whole("layer")]
+    if layers[0] not in range(n_layers):
+        raise IndexError(f"there is no layer {layer}, only 0 to {n_layers - 1}")
+    found = yield from _estimated(board, "neuron")
     values = found.mean[list(layers)]
     nodes, best = _largest(values, list(layers), top)
     board.reveal(nodes)
@@ -148,7 +168,7 @@ def neurons(asked: Request) -> Steps:
         "method": found.method,
         "names": list(map(str, nodes)),
         "total": values.numel(),
-        "layers": len(found.mean),
+        "layers": n_layers,
     }
     return payload, [to_bytes(best)]
 
@@ -174,7 +194,8 @@ def diagnosis(asked: Request) -> Steps:
     if node not in side.study.verified:
         raise ValueError(f"{node} is not verified yet: pick it first")
     method = side.estimates.method_for(node.kind, board.method)
-    yield from side.estimates.making(node.kind, method, node.by)
+    # Not by way of `side.estimates`: the study itself may not have kept what is there.
+    yield from side.study.estimating(node.kind, method, by=node.by)
     steps = side.study.diagnosing(node, method)
     for found in steps:  # noqa: B007 - the last one has them all
         yield

@@ -12,8 +12,10 @@ from patchwidget.nodes import Node
 from patchwidget.questions import Question
 from patchwidget.widget import messages
 from patchwidget.widget.answers import Request
+from patchwidget.widget.board import Board
 from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn
+from patchwidget.widget.verifying import completing
 from patchwidget.widget.wire import Record
 
 NOTHING_SAID: Record = {"reply": None, "solution": None}
@@ -98,7 +100,8 @@ class Asking(traitlets.HasTraits):
         label = (
             f"exact effects of {len(new)} nodes, to {'check' if is_check else 'solve'}"
         )
-        return [Turn(len(new), lambda: _after(side, new, tell), label)]
+        board = asked.board
+        return [Turn(len(new), lambda: _after(board, side, new, tell), label)]
 
     def _say(self, question: Question, side: Side, **said: Any) -> None:
         """Unless another question is asked by now, or another direction is on show."""
@@ -115,8 +118,9 @@ class Asking(traitlets.HasTraits):
 
 
 def _after(
-    side: Side, nodes: list[Node], tell: Callable[[], None]
+    board: Board, side: Side, nodes: list[Node], tell: Callable[[], None]
 ) -> Iterator[Progress]:
-    """The exact patches of nodes, and then what can be told from them."""
+    """The exact patches of nodes, what can be told from them, and what picks lack."""
     yield from side.study.steps("exact", nodes)
     tell()
+    yield from completing(board, Progress(len(nodes), len(nodes)))

@@ -1,7 +1,8 @@
 """What the page is shown of a study: maps, verified nodes, figures.
 
 Results become known in a stream of small pieces, by this widget's jobs and by cells; the
-page is told of them a few times a second.
+page is told of them a few times a second. An exact effect is shown beside its estimate: it
+waits until that is made, which nothing here does.
 """
 
 from __future__ import annotations
@@ -53,15 +54,20 @@ class Board:
         picked = set(self._shown) | self._picked_nodes(side)
         self.side, self.method = side, method
         known = side.study.verified
-        self._shown, self._news = {}, {}
-        drawn = [
-            known[node] for node in known if node in picked or self._is_drawn(node)
-        ]
-        self._shown = self._records(drawn)
+        grids = self._maps()
+        self._shown, self._news = (
+            {},
+            {
+                node: known[node]
+                for node in known
+                if node in picked or self._is_drawn(node)
+            },
+        )
+        self._take_ready()
         self._tell(
             {
                 "study": wire.study_record(side.study, side.estimates),
-                "grids": self._maps(),
+                "grids": grids,
                 "mine": wire.mine_records(side.mine),
                 "verified": self._named(),
                 "report": side.reports.of(method),
@@ -76,6 +82,13 @@ class Board:
         known = side.study.verified
         return side.estimates.wanted(node for node in nodes if node in known)
 
+    def lacking(self) -> list[Cut]:
+        """What has to be estimated before all that is known of the picks is shown."""
+        waiting = self._picked_nodes(self.side) & self._news.keys()
+        lacks = self.side.estimates.lacks
+        found = {(one.kind, one.by) for one in waiting if lacks(one, self.method)}
+        return sorted(found, key=str)
+
     def learn(self, found: Iterable[Effect], *, at_once: bool) -> None:
         """Show what became known: soon, or with all that waits at once."""
         singles = [effect for effect in found if len(effect.patch) == 1]
@@ -87,7 +100,7 @@ class Board:
         self.flush(at_once=at_once)
 
     def reveal(self, nodes: Iterable[Node]) -> None:
-        """Show what is known of nodes that have no cell on a map."""
+        """Show what is known of nodes that have no cell on a map, beside estimates."""
         known = self.side.study.verified
         self._news |= {node: known[node] for node in nodes if node in known}
         self._send_verified()
@@ -102,7 +115,7 @@ class Board:
         self._is_old = True
 
     def note_circuit(self, side: Side, *, at_once: bool = True) -> None:
-        """There is news of a direction's paths, or of what was asked about picks."""
+        """There is news of a direction's paths, or of what was asked of them or picks."""
         if side is self.side:  # another one is shown with all that it has
             self._is_circuit_old = True
             self.flush(at_once=at_once)
@@ -123,11 +136,18 @@ class Board:
             self._tell({"circuit": self.side.circuit.record()})
 
     def _send_verified(self) -> None:
-        if self._news:
+        if self._take_ready():
             self._verified_at = monotonic()
-            self._shown |= self._records(self._news.values())
-            self._news = {}
             self._tell({"verified": self._named()})
+
+    def _take_ready(self) -> bool:
+        """Take from the news what has an estimate by now; whether there is any."""
+        lacks = self.side.estimates.lacks
+        ready = [e for node, e in self._news.items() if not lacks(node, self.method)]
+        for effect in ready:
+            del self._news[effect.node]
+        self._shown |= self._records(ready)
+        return bool(ready)
 
     def _maps(self) -> dict[str, wire.Record]:
         estimates = self.side.estimates

@@ -115,6 +115,12 @@ class Estimates:
         given = self._given(kind, by)
         return method if method in given else next(iter(given), "atp")
 
+    def lacks(self, node: Node, method: str) -> bool:
+        """Whether a node's own estimate can be given, and has to be made first."""
+        kind, by = node.kind, node.by
+        is_made = (self.method_for(kind, method, by), kind, by) in self._found
+        return not is_made and bool(self._given(kind, by))
+
     def get(self, kind: str, method: str, by: str | None = None) -> Estimate:
         """Estimates of a kind by a method, or by another one: see `method_for`.
 

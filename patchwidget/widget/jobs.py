@@ -44,6 +44,10 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+def _is_stepping(steps: Generator[Any, Any, Any]) -> bool:
+    return inspect.getgeneratorstate(steps) == inspect.GEN_RUNNING
+
+
 async def _a_step_a_turn(steps: Iterator[object]) -> None:
     for _ in steps:
         await asyncio.sleep(0)
@@ -103,7 +107,7 @@ class Jobs:
     _wanted: int = 0
     _driver: Generator[Progress, None, Exception | None] | None = None
     _task: asyncio.Task[None] | None = None
-    _errands: set[asyncio.Task[None]] = field(default_factory=set)
+    _errands: dict[asyncio.Task[None], Iterator[None]] = field(default_factory=dict)
 
     def start(self, make_steps: Callable[[], Steps], label: str) -> None:
         """Run a computation; one that is under way is dropped.
@@ -150,9 +154,20 @@ class Jobs:
             for _ in steps:
                 pass
             return
-        task = self.loop.create_task(_a_step_a_turn(steps))
-        self._errands.add(task)  # the loop itself would let it be collected
-        task.add_done_callback(self._errands.discard)
+        told = _told(steps, self._interrupted)
+        task = self.loop.create_task(_a_step_a_turn(told))
+        self._errands[task] = steps  # the loop itself would let it be collected
+        task.add_done_callback(self._errands.pop)
+
+    def drop_errands(self) -> None:
+        """End all errands: nobody is there any more for whom they are run."""
+        if self._is_beside():
+            self._soon(self.drop_errands)
+            return
+        for task, steps in self._errands.items():
+            if isinstance(steps, Generator) and not _is_stepping(steps):
+                steps.close()
+            task.cancel()
 
     def refuse(self, error: Exception) -> None:
         """Show that a request was refused before anything was run."""
@@ -186,9 +201,7 @@ class Jobs:
         return is_running and running_loop() is not self.loop
 
     def _is_stepping(self) -> bool:
-        if self._driver is None:
-            return False
-        return inspect.getgeneratorstate(self._driver) == inspect.GEN_RUNNING
+        return self._driver is not None and _is_stepping(self._driver)
 
     def _drop(self) -> None:
         """Close what is under way, unless this is called from inside one of its steps."""
@@ -198,7 +211,7 @@ class Jobs:
     def _under_way(self) -> set[asyncio.Task[None]]:
         """The computation, and errands, of which some start one."""
         task = self._task
-        return self._errands | ({task} if task and not task.done() else set())
+        return {*self._errands, *([task] if task and not task.done() else [])}
 
     async def settled(self) -> None:
         """Wait until nothing is under way; who stops waiting cancels it.

@@ -24,7 +24,7 @@ class Side:
     Attributes:
         estimates: its estimates.
         reports: its figures.
-        circuit: its paths, and what was asked about picked nodes.
+        circuit: its paths, and what was asked about them and picked nodes.
         mine: by kind what somebody computed by hand, float32 `[*axes]`.
     """
 

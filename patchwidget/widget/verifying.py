@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 from patchwidget.exact import Progress
@@ -14,11 +15,36 @@ from patchwidget.study import PatchStudy
 from patchwidget.verify import Plan, VerifyProgress, stepwise
 from patchwidget.widget.answers import Request, groups_of, nodes_of
 from patchwidget.widget.board import Board
+from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn
 
 _SINGLE = (str, Node, Writer, Path)
 _RANKED = (Grid, PathGrid, Ranking)
 _ONE = (*_SINGLE, *_RANKED)  # what is not a list of things to ask about
+
+
+def exactly(board: Board, side: Side, nodes: Sequence[Node]) -> Iterator[Progress]:
+    """Exact patches of nodes, and then what the picks lack to be shown.
+
+    In this order whoever stops in the middle of long estimates keeps the exact effects.
+    """
+    if nodes:
+        yield from side.study.steps("exact", nodes)
+    yield from completing(board, Progress(len(nodes), len(nodes)))
+
+
+def completing(board: Board, so_far: Progress) -> Iterator[Progress]:
+    """The estimates that picks are shown beside, slice by slice: then they are shown.
+
+    Args:
+        board: what the page shows.
+        so_far: told at each slice; its work is 0, since nobody can tell how long it takes.
+    """
+    side, method = board.side, board.method
+    for kind, by in board.lacking():
+        for _ in side.estimates.making(kind, method, by):
+            yield so_far
+    board.flush(at_once=True)
 
 
 def verification(asked: Request) -> list[Turn]:
@@ -29,12 +55,12 @@ def verification(asked: Request) -> list[Turn]:
     """
     if asked.body["what"] == "bound":
         return [_bound(asked.board, *one) for one in groups_of(asked)]
-    nodes, study = nodes_of(asked), asked.board.side.study
+    nodes, board = nodes_of(asked), asked.board
     if asked.body["what"] == "all":
         return [_all(asked.board, *one) for one in groups_of(asked)]
     kind = asked.kind() or "all kinds"
     label = "picks" if asked.body["what"] == "picked" else f"top {len(nodes)} of {kind}"
-    return [Turn(len(nodes), lambda: study.steps("exact", nodes), label)]
+    return [Turn(len(nodes), partial(exactly, board, board.side, nodes), label)]
 
 
 def named(study: PatchStudy, what: str, nodes: Any, *args: Any, **kwargs: Any) -> Turn:

@@ -34,7 +34,7 @@ from patchwidget.widget.settings import VIEW_OWNED
 from patchwidget.widget.sharing import Sharing
 from patchwidget.widget.side import Side
 from patchwidget.widget.turns import Turn, in_turn
-from patchwidget.widget.verifying import named
+from patchwidget.widget.verifying import exactly, named
 
 PROGRESS_EVERY_S = 0.1
 
@@ -74,7 +74,8 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         verified: what is known exactly, by node name.
         report: by kind, how the method agrees with what is verified, and the bound.
         circuit: paths that were verified on the page, and what was asked there about the
-            picks together: `interactions`, `repair` and `story`.
+            picks together, `interactions`, `repair` and `story`, or about these paths,
+            `path_story`.
         mine, question: what you gave to `compare`, and to `ask` with what was said of it.
         job: what is being computed.
 
@@ -183,7 +184,11 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         await self._jobs.settled()
 
     def cancel(self) -> None:
-        """Stop what is running; effects that are finished stay, settings go back."""
+        """Stop what is running; effects that are finished stay, settings go back.
+
+        What the page waits for is refused, and can be asked for again.
+        """
+        self._cancels += 1
         self._jobs.cancel()
         self._jobs.soon(self._take_back)
 
@@ -192,6 +197,7 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         # ipywidgets closes once more when it collects a widget, even a half-made one.
         if self._is_open:
             self._jobs.cancel()
+            self._jobs.drop_errands()
             self._is_open, self._is_closed = False, True
             self._unsubscribe()
             self._unsubscribe = _nothing  # it knows the study
@@ -260,35 +266,38 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
     def _turns(self) -> list[Turn]:
         """What has to be shown: picks first, since somebody waits for them."""
         side = self._side_wanted()
-        picks = self._picks(side)
         if side is not self._side:
-            return [self._showing(side), *picks]
-        shows = [] if self.method == self._board.method else [self._showing(side)]
-        return [*picks, *shows]
+            return [self._showing(side), *self._picks(side)]
+        if self.method != self._board.method:
+            return [*self._picks(side), self._showing(side)]
+        return self._picks(side)
 
     def _picks(self, side: Side) -> list[Turn]:
-        """Exact patches of the picks that are not known."""
+        """Exact patches of the picks that are not known, and what picks lack."""
         known = side.study.verified
         new = [node for node in side.study.nodes(self.selection) if node not in known]
-        label = ", ".join(map(str, new[:3])) + (" ..." if new[3:] else "")
-        return [Turn(len(new), lambda: self._patching(side, new), label)] if new else []
+        is_shown = side is self._side and self.method == self._board.method
+        if not new and not (is_shown and self._board.lacking()):
+            return []
+        names = ", ".join(map(str, new[:3])) + (" ..." if new[3:] else "")
+        label = names or f"estimates: {LABELS[self.method]}"
+        return [Turn(len(new), lambda: self._patching(side, new), label)]
 
     def _patching(self, side: Side, nodes: list[Node]) -> Iterator[Progress]:
-        """Exact patches, and first the estimates that they are shown beside."""
-        method = self._board.method
-        for kind, by in side.estimates.wanted(nodes):
-            for _ in side.estimates.making(kind, method, by):
-                yield Progress(0, len(nodes))
-        yield from side.study.steps("exact", nodes)
+        """Exact patches, and estimates unless they come next, by another method."""
+        if self.method == self._board.method:
+            return exactly(self._board, side, nodes)
+        return side.study.steps("exact", nodes)
 
     def _showing(self, side: Side) -> Turn:
         """Estimates by the chosen method, and then all of the study anew."""
-        cuts = self._board.wanted(side)
+        size = len(self._board.wanted(side))
         other = "" if side is self._side else f", {side.study.direction}"
         label = f"estimates: {LABELS[self.method]}{other}"
-        return Turn(len(cuts), lambda: self._estimating(side, cuts), label)
+        return Turn(size, lambda: self._estimating(side), label)
 
-    def _estimating(self, side: Side, cuts: list[Any]) -> Iterator[Progress]:
+    def _estimating(self, side: Side) -> Iterator[Progress]:
+        cuts = self._board.wanted(side)  # of the picks that are known by now
         yield from side.estimating(cuts, self.method)
         self._show(side)
 

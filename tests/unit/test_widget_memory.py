@@ -12,7 +12,7 @@ import torch
 import traitlets
 from page import decoded, hears, page_sets, receive
 
-from patchwidget import PatchWidget
+from patchwidget import PatchStudy, PatchWidget
 from patchwidget.widget import page as page_room
 
 pytestmark = pytest.mark.usefixtures("recorded", "soon")
@@ -100,6 +100,36 @@ def test_close_in_the_middle_of_a_job_frees_every_tensor(model, tokens):
 
     held, _widget = asyncio.run(cell())
     assert held == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("neurons.get", {"top": 3, "layer": None}),
+        ("paths.get", {"node": "L0H0"}),
+        ("diagnosis.get", {"node": "L0H0.q"}),
+    ],
+)
+def test_close_ends_what_is_asked_for_and_lets_the_study_go(model, tokens, kind, body):
+    async def cell():
+        study = PatchStudy(model, *tokens)
+        study.exact(["L0H0.q"])
+        widget, reference = PatchWidget(study, method="ig"), weakref.ref(study)
+        del study
+        said = widget.comm
+        receive(widget, {"kind": kind, "id": "a-0", **body})
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 2, "it is under way"
+        widget.close()
+        for _ in range(2):
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        gc.collect()
+        assert reference() is None, "though the widget is held"
+        assert not [one for one, _ in said.messages() if one["kind"] == "reply"]
+
+    asyncio.run(cell())
 
 
 def test_a_closed_widget_is_collected(labelled):
