@@ -15,8 +15,8 @@ class Once:
     """Results by key, and those that are being made.
 
     Whoever asks for what another is having made goes on with the same slices. It is given
-    up when the last of them is closed, begun anew by those who are left when one got an
-    error out of it.
+    up when the last of them is closed before it is there, begun anew by those who are
+    left when one got an error out of it.
 
     Example:
         >>> from patchwidget.slices import whole
@@ -84,7 +84,7 @@ class Once:
             yield
         finally:
             making.asking -= 1
-            if not making.asking:
+            if not making.asking and not making.found:
                 making.slices.close()
                 self._drop(key, making)
 

@@ -20,6 +20,8 @@ ASK_MODEL_EVERY_S = 2.0
 _SHARE = 0.01
 # Fewer numbers of a weight cost as much time as these.
 _LEAST_SAMPLES = 512
+# Only an unembedding has more columns: one for every token.
+_MOST_COLUMNS = 2**14
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -165,17 +167,19 @@ class Watch:
 def _sample(weight: Tensor) -> list[Tensor]:
     """A view of some numbers of a weight, where its memory is one block.
 
-    They lie equally far apart, so far that every column in memory has one; of a stack of
-    heads, every head has as many as its shorter side. Where a weight has at least as many
-    columns as rows, every row has one too. What is missed: a change of single numbers, of
-    some rows of a tall weight, of one head's part of a row.
+    They lie equally far apart, so far that every column in memory has one (of an
+    unembedding, one in some); of a stack of heads, every head has as many as its shorter
+    side. Where a weight has at least as many columns as rows, every row has one too. What
+    is missed: a change of single numbers, of some rows of a tall weight, of one head's
+    part of a row, of single tokens.
     """
     weight = weight.detach()
     if not weight.numel() or not (weight.is_contiguous() or weight.mT.is_contiguous()):
         return []
     by_row = weight if weight.is_contiguous() else weight.mT
     *stacked, rows, columns = (1, 1, *by_row.shape)
-    wanted = max(_LEAST_SAMPLES, columns, prod(stacked) * min(rows, columns))
+    wanted = max(_LEAST_SAMPLES, min(columns, _MOST_COLUMNS))
+    wanted = max(wanted, prod(stacked) * min(rows, columns))
     step = max(1, weight.numel() // wanted)
     while gcd(step, columns) > 1:  # else they would stand in some of the columns only
         step -= 1

@@ -111,7 +111,7 @@ class PathRunner:
         """
         new = self._new(patches)
         self._require_memory(new)
-        for _ in self._weigh(new):
+        for _ in self._weigh([cut for cut in new if cut not in self._works]):
             pass
         works = [self._works[cut] for cut in new]
         return self._pace.price(self._ground.swap, works)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import nan
 from time import monotonic
 from typing import Any
 
@@ -83,11 +84,14 @@ class Board:
         return side.estimates.wanted(node for node in nodes if node in known)
 
     def lacking(self) -> list[Cut]:
-        """What has to be estimated before all that is known of the picks is shown."""
+        """What has to be estimated before all that is known of the picks is shown.
+
+        Neurons last: passes of the other kinds are there, from their maps.
+        """
         waiting = self._picked_nodes(self.side) & self._news.keys()
         lacks = self.side.estimates.lacks
         found = {(one.kind, one.by) for one in waiting if lacks(one, self.method)}
-        return sorted(found, key=str)
+        return sorted(found, key=lambda cut: (cut[0] == "neuron", str(cut)))
 
     def learn(self, found: Iterable[Effect], *, at_once: bool) -> None:
         """Show what became known: soon, or with all that waits at once."""
@@ -104,6 +108,19 @@ class Board:
         known = self.side.study.verified
         self._news |= {node: known[node] for node in nodes if node in known}
         self._send_verified()
+
+    def give_up(self) -> None:
+        """Show what is known of picks without the estimates that were not made.
+
+        `reveal` shows them again when they are.
+        """
+        waiting = self._picked_nodes(self.side) & self._news.keys()
+        effects = [self._news.pop(node) for node in waiting]
+        if effects:
+            records = wire.effect_records(effects, [nan] * len(effects))
+            names = (effect.node for effect in effects)
+            self._shown |= dict(zip(names, records, strict=True))
+            self._tell({"verified": self._named()})
 
     def reveal_row(self, head: Node) -> None:
         """Show what is known of a head's positions, from now on."""

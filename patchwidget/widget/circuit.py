@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from patchwidget.circuits import Interactions, Repair, WholeStory
-from patchwidget.paths import Path, PathGrid
+from patchwidget.once import Once
+from patchwidget.paths import Path
 from patchwidget.spread import spread
 from patchwidget.study import PatchStudy
 from patchwidget.widget import circuit_records
@@ -62,7 +63,7 @@ class Circuit:
         self._study = study
         self.paths: dict[Path, Verified] = {}
         self.estimates: PathEstimates | None = None
-        self._making: Generator[None, None, PathGrid] | None = None
+        self._once = Once()
         self._findings: dict[str, Record] = {}
 
     def estimating(self) -> Generator[None, None, PathEstimates]:
@@ -71,16 +72,10 @@ class Circuit:
         Raises:
             ValueError, RuntimeError: see `PatchStudy.paths`.
         """
-        while self.estimates is None:
-            making = self._making or self._study.paths_stepwise()
-            self._making = None  # after an error it begins anew
-            try:
-                next(making)
-            except StopIteration as end:
-                self.estimates = PathEstimates(end.value, self._study.extent)
-            else:
-                self._making = making
-                yield
+        if self.estimates is None:
+            grid = yield from self._once.slices("paths", self._study.paths_stepwise)
+            # Of several who waited, one was here before.
+            self.estimates = self.estimates or PathEstimates(grid, self._study.extent)
         return self.estimates
 
     def new(self, paths: Iterable[Path]) -> list[Path]:

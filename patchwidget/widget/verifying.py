@@ -44,6 +44,7 @@ def completing(board: Board, so_far: Progress) -> Iterator[Progress]:
     for kind, by in board.lacking():
         for _ in side.estimates.making(kind, method, by):
             yield so_far
+        board.flush(at_once=True)  # a quick one does not wait for those that take long
     board.flush(at_once=True)
 
 

@@ -323,6 +323,7 @@ class PatchWidget(Asking, Comparing, Sharing, Answering):
         if not self._is_open:
             return
         self._given_up, self._verifying = self._verifying, []
+        self._board.give_up()
         self._quietly(direction=self._side.study.direction, method=self._board.method)
 
     def _quietly(self, **settings: str) -> None:

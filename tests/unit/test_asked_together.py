@@ -59,6 +59,22 @@ def flops(do):
     return counter.get_total_flops()
 
 
+def test_what_is_there_is_not_given_up_with_the_last_who_asked():
+    made, once = [], Once()
+
+    def compute():
+        made.append(1)
+        yield
+        return 7
+
+    asked = once.slices("seven", compute)
+    next(asked)
+    next(asked)  # it is found, and not yet believed
+    asked.close()
+    assert whole(once.slices("seven", compute)) == 7
+    assert len(made) == 1
+
+
 # --- at the cost of one -----------------------------------------------------------------
 
 

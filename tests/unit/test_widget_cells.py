@@ -13,11 +13,12 @@ from toy_models import STYLES, random_model, random_tokens
 from patchwidget import PatchStudy, PatchWidget, Question, Top
 from patchwidget.decoder import Decoder
 from patchwidget.estimate.kept import _bytes
+from patchwidget.exact import Progress
 from patchwidget.hooks import HookedModel
 from patchwidget.verify import stepwise
 from patchwidget.widget import answers
 from patchwidget.widget.side import Side
-from patchwidget.widget.verifying import verification
+from patchwidget.widget.verifying import completing, verification
 
 pytestmark = pytest.mark.usefixtures("recorded")
 
@@ -448,7 +449,7 @@ def test_what_is_started_with_picks_estimates_a_layer_at_a_step(layers, what, is
 
 
 def test_who_stops_a_long_estimate_keeps_the_exact_effect(layers):
-    """And whoever goes on makes the estimate alone."""
+    """And is shown it; whoever goes on makes the estimate alone."""
 
     async def notebook():
         study = study_of("decoder")
@@ -460,10 +461,56 @@ def test_who_stops_a_long_estimate_keeps_the_exact_effect(layers):
         await widget.settled()
         assert widget.job["state"] == "cancelled"
         assert list(map(str, study.verified)) == [NEURON]
-        assert widget.verified == {}, "it is shown beside its estimate"
+        record = widget.verified[NEURON]
+        assert record["exact"] == pytest.approx(
+            study.verified[study.nodes(NEURON)[0]].value
+        )
+        assert record["estimate"] is None, "nobody knows it"
         widget.verify()
         await widget.settled()
         assert list(widget.verified) == [NEURON]
+        assert widget.verified[NEURON]["estimate"] is not None
+        widget.close()
+
+    asyncio.run(notebook())
+
+
+def test_a_quick_pick_does_not_wait_for_one_whose_estimate_takes_long(layers):
+    """Rows of a map that is there need no run; neurons do."""
+    study = study_of("decoder")
+    widget = PatchWidget(study, method="ig")
+    quick = "L0H0.z@2"
+    widget._trait_values["selection"] = [quick, NEURON]
+    known = study.nodes([quick, NEURON])
+    study.exact(known)
+    widget._board.reveal(known)
+    assert widget.verified == {}
+    steps, turns = completing(widget._board, Progress(0, 0)), 0
+    while quick not in widget.verified:
+        next(steps)
+        turns += 1
+    assert NEURON not in widget.verified
+    assert turns < EVERYTHING
+    for _ in steps:
+        pass
+    assert {quick, NEURON} <= set(widget.verified)
+    widget.close()
+
+
+def test_estimates_of_paths_are_given_up_with_the_last_who_asked(layers):
+    async def notebook():
+        widget = PatchWidget(study_of("decoder"))
+        once = widget._side.circuit._once
+        receive(widget, {"kind": "paths.get", "id": "a-0", "node": "L0H0"})
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert once._making
+        widget.cancel()
+        await widget.settled()
+        assert not once._making
+        receive(widget, {"kind": "paths.get", "id": "a-1", "node": "L0H0"})
+        await widget.settled()
+        assert [r for r in replies(widget) if r["id"] == "a-1"][-1]["ok"]
         widget.close()
 
     asyncio.run(notebook())
