@@ -87,7 +87,7 @@ def assert_story_is_right(study, oracle, circuit, by=None):
     assert found.faithfulness == pytest.approx(float(found.per_pair.mean()))
 
 
-@pytest.mark.parametrize("by", [None, "pos"])
+@pytest.mark.parametrize("by", [None, pytest.param("pos", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "style",
     [STYLES[0], *(pytest.param(s, marks=pytest.mark.long) for s in STYLES[1:])],
@@ -110,7 +110,7 @@ def test_a_mean_is_a_stream_of_mean_writes():
     assert_story_is_right(study, oracle, drawn(study, 0.4))
 
 
-@pytest.mark.parametrize("by", [None, "pos"])
+@pytest.mark.parametrize("by", [None, pytest.param("pos", marks=pytest.mark.long)])
 def test_zero_is_a_run_in_which_nobody_writes(by):
     model = random_model(STYLES[0], n_layers=2, n_heads=2)
     clean, _, answers = random_tokens(2, 5)
@@ -132,7 +132,7 @@ def test_a_resample_is_the_run_of_the_prompts_that_were_drawn():
     assert_story_is_right(study, oracle, drawn(study, 0.4))
 
 
-SHORT = ("gpt-neox", "llama")
+SHORT = ("llama",)
 
 
 @pytest.mark.parametrize(

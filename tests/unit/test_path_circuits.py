@@ -153,7 +153,12 @@ def test_all_paths_are_the_clean_run_whatever_is_ablated(model, source):
 
 @pytest.mark.parametrize(
     ("n_pairs", "n_pos", "n_layers", "n_heads"),
-    [(2, 5, 2, 2), (1, 1, 2, 3), (3, 4, 2, 1), (1, 2, 1, 1)],
+    [
+        pytest.param(2, 5, 2, 2, marks=pytest.mark.long),
+        (1, 1, 2, 3),
+        (3, 4, 2, 1),
+        (1, 2, 1, 1),
+    ],
 )
 @pytest.mark.parametrize("by", [None, "pos"])
 def test_without_one_path_is_to_patch_it_into_the_clean_run(
@@ -356,7 +361,7 @@ def test_steps_that_are_closed_keep_what_they_finished(random):
     assert study.circuit_cost("whole_story", SOME).patches == before - done
 
 
-@pytest.mark.parametrize("by", [None, "pos"])
+@pytest.mark.parametrize("by", [pytest.param(None, marks=pytest.mark.long), "pos"])
 def test_a_small_budget_gives_the_same(random, by):
     study = random.reversed()
     plenty = wired_of(study, by=by)

@@ -26,6 +26,7 @@ from patchwidget.verify import diagnosing
 from patchwidget.verify.agreement import Check
 
 LONG = pytest.mark.long
+FEW = [m if m in ("atp", "graddrop") else pytest.param(m, marks=LONG) for m in METHODS]
 # A slice may take as much work as one layer's forward and backward, and half as much more.
 MOST = 1.5
 DEEP = 12
@@ -160,7 +161,7 @@ def test_cuts_go_by_layers(fresh, method, cuts):
     assert_even(slices, runs, DEEP * DEEP / 5)
 
 
-@pytest.mark.parametrize("path", ["activation", "input"])
+@pytest.mark.parametrize("path", [pytest.param("activation", marks=LONG), "input"])
 @pytest.mark.parametrize(
     "kind", ["q", *(pytest.param(k, marks=LONG) for k in ("resid_pre", "resid_post"))]
 )
@@ -176,7 +177,8 @@ def test_path_attribution_goes_by_layers(fresh, by):
     assert_even(atp_steps(fresh._runs, by), fresh._runs, DEEP / 3)
 
 
-@pytest.mark.parametrize("by", [None, pytest.param("pos", marks=LONG)])
+@LONG
+@pytest.mark.parametrize("by", [None, "pos"])
 def test_where_many_writers_meet_a_layer_some_positions_are_a_slice(monkeypatch, by):
     model = random_model(STYLES[0], n_layers=DEEP, n_heads=6, d_head=2, d_mlp=12)
     runs = PatchStudy(model, *random_tokens(2, 20, differ=(1, 13)))._runs
@@ -188,11 +190,8 @@ def test_where_many_writers_meet_a_layer_some_positions_are_a_slice(monkeypatch,
     assert_close(grid.raw, at_once.raw, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
-@pytest.mark.parametrize(
-    "node",
-    [Node("q", 0, head=1), pytest.param(Node("z", 0, head=1), marks=LONG)],
-    ids=str,
-)
+@LONG
+@pytest.mark.parametrize("node", [Node("q", 0, head=1), Node("z", 0, head=1)], ids=str)
 def test_second_orders_and_diagnoses_go_by_layers(fresh, node):
     runs = fresh._runs
     grid = atp(runs, node.kind)
@@ -261,7 +260,7 @@ def graphs(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FEW)
 def test_what_is_closed_in_the_middle_leaves_nothing_and_is_asked_again(method, graphs):
     expected = study_of().estimate("z", method).raw
     n_slices, _ = taken(study_of().estimating("z", method))
@@ -282,7 +281,7 @@ def test_what_is_closed_in_the_middle_leaves_nothing_and_is_asked_again(method, 
         assert torch.equal(study.estimate("z", method).raw, expected)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FEW)
 def test_weights_that_are_others_for_a_slice_give_an_error_and_no_number(method):
     """Whichever slice it is; and when they are what they were, all is well."""
     model = random_model(STYLES[0])
