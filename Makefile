@@ -31,7 +31,7 @@ TL2_IGNORES := $(addprefix --ignore=tests/,packaging browser benchmarks)
 # Nor do these, to which it never comes: figures from numbers alone, names, texts, turns of the
 # decoder, the bundled model's card (by a net of its own), and the reader of damaged files, of a study written once.
 TL2_IGNORES += $(addprefix --ignore=tests/unit/test_,$(addsuffix .py,agreement asked_together bound nodes path_ends \
-	published recall_cost rooms saved_fuzz slices spread student tally))
+	published recall_cost rooms saved_fuzz slices spread student tally widget_slices))
 TL2_IGNORES += $(addprefix --ignore=tests/,demo/test_card.py demo/test_text.py demo/test_tokenizer.py)
 TL2_PYTEST = .venv-tl2/bin/python -m pytest $(TL2_IGNORES) $(PYTEST_FLAGS)
 # The release that older notebooks pin: engine, estimates and `patching` against the models themselves.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from fake_gpu import fake_gpu, move
-from family_models import FAMILIES, family_model
+from family_models import FAMILY_CASES, family_model
 from toy_models import STYLES, random_model
 
 from patchwidget.changes import change
@@ -16,7 +16,7 @@ from patchwidget.nodes import KINDS
 from patchwidget.runs import capture, computing
 
 
-@pytest.fixture(params=[*STYLES, *FAMILIES])
+@pytest.fixture(params=[*STYLES, *FAMILY_CASES])
 def model(request):
     made = random_model if request.param in STYLES else family_model
     return made(request.param)

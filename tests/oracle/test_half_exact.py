@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from family_models import FAMILIES, family_model
+from family_models import FAMILY_CASES, family_model
 from hook_oracle import Oracle
 from test_exact import CUTS, spread
 from test_families import DEAD
@@ -49,7 +49,7 @@ long = pytest.mark.long
         pytest.param(BY_POSITION, 12, 1 / FROM_HOOKS, marks=long, id="by position"),
     ],
 )
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILY_CASES)
 def test_effects_lie_within_rounding_of_the_hooks(
     family, cuts, at_most, rounded_off, dtype
 ):

@@ -6,7 +6,7 @@ import random
 
 import pytest
 import torch
-from family_models import FAMILIES, family_model
+from family_models import FAMILY_CASES, family_model
 from hook_oracle import Oracle
 from through_hooks import by_hooks
 from torch.testing import assert_close
@@ -64,7 +64,7 @@ def test_joint_patches_equal_several_hooks(style, shape):
         assert_joint_is_right(study, oracle, nodes)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILY_CASES)
 def test_joint_patches_in_every_family(family):
     model = family_model(family)
     clean, corrupted, answers = random_tokens(2, 6, differ=(1, 4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from family_models import FAMILIES, family_model
+from family_models import FAMILY_CASES, family_model
 from hook_oracle import Oracle, PatternThroughZ, logit_diff
 from torch.testing import assert_close
 from toy_models import STYLES, TL_MAJOR, TL_VERSION, random_model, random_tokens
@@ -123,7 +123,7 @@ def test_an_edited_cache_gives_another_result(usual):
         assert float((one - other).abs().max()) > 1e-3, name
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=FAMILY_CASES)
 def family(request):
     return request.param
 

@@ -45,6 +45,11 @@ def page_sets(widget, **state):
     widget._handle_msg({"content": {"data": message}, "buffers": []})
 
 
+def replies(widget):
+    """Answers so far, oldest first."""
+    return [one for one, _ in widget.comm.messages() if one["kind"] == "reply"]
+
+
 def asked(widget, kind, **body):
     """The payload and the buffers of the answer to a request."""
     reply, buffers = answered(widget, kind, **body)

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
-from page import answered, asked, floats, receive
+from page import answered, asked, floats, receive, replies
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Head, PatchWidget
@@ -214,10 +214,6 @@ def test_others_have_their_turn_between_causes(labelled):
         assert widget.job["state"] == "done", "no job was stopped for it"
 
     asyncio.run(cell())
-
-
-def replies(widget):
-    return [one for one, _ in widget.comm.messages() if one["kind"] == "reply"]
 
 
 def test_an_answer_does_not_stop_a_job(labelled):

@@ -9,7 +9,7 @@ from math import isnan
 from pathlib import Path
 
 import pytest
-from page import answered, asked, page_sets, receive
+from page import answered, asked, page_sets, receive, replies
 from test_export import unpacked
 from through_hooks import by_hooks
 from toy_models import STYLES, TL_MAJOR, noisy, random_model, random_tokens, tokenizer
@@ -21,10 +21,6 @@ from patchwidget.widget import bundle, circuit, circuit_answers
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("recorded")
 PATHS = ["L0H1 -> L1H0.q", "L0.mlp -> L1H0.v", "embed -> L1H0.k", "L1H0 -> final"]
-
-
-def replies(widget):
-    return [one for one, _ in widget.comm.messages() if one["kind"] == "reply"]
 
 
 def around(widget, node):
