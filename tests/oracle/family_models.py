@@ -137,6 +137,8 @@ FAMILY_CASES = [
     )
     for name in FAMILIES
 ]
+# Which run is the base is a matter of the study: small models show it both ways every time.
+DIRECTIONS = ["denoising", pytest.param("noising", marks=pytest.mark.long)]
 
 
 def family_model(name, seed=0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from family_models import FAMILIES, family_model
+from family_models import DIRECTIONS, FAMILIES, family_model
 from hook_oracle import Oracle, PatternThroughZ
 from test_exact import CUTS, spread
 from torch.testing import assert_close
@@ -26,7 +26,7 @@ def model(family):
     return family_model(family)
 
 
-@pytest.fixture(scope="module", params=["denoising", "noising"])
+@pytest.fixture(scope="module", params=DIRECTIONS)
 def case(request, model):
     clean, corrupted, answers = random_tokens(2, 6, differ=(1, 3))
     study = PatchStudy(model, clean, corrupted, answers, direction=request.param)

@@ -23,7 +23,7 @@ from estimate_oracles import (
     through_softmax,
     writes,
 )
-from family_models import FAMILY_CASES, family_model
+from family_models import DIRECTIONS, FAMILY_CASES, family_model
 from precise import at, change_at
 from torch.testing import assert_close
 from toy_models import random_tokens
@@ -50,7 +50,7 @@ def model(request):
     return family_model(request.param)
 
 
-@pytest.fixture(scope="module", params=["denoising", "noising"])
+@pytest.fixture(scope="module", params=DIRECTIONS)
 def runs(request, model):
     tokens = random_tokens(2, N_POS, differ=(1, 3))
     study = PatchStudy(model, *tokens, direction=request.param)

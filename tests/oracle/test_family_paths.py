@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 import torch
 from estimate_oracles import in_double
-from family_models import FAMILY_CASES, family_model
+from family_models import DIRECTIONS, FAMILY_CASES, family_model
 from path_oracles import edited_run, write_of
 from precise import some
 from torch.testing import assert_close
@@ -56,7 +56,7 @@ def test_a_query_head_is_no_reader_of_keys_where_heads_are_grouped(model):
     assert study.exact_paths("embed", "q").values.shape == (2, extent.n_heads)
 
 
-@pytest.fixture(scope="module", params=["denoising", "noising"])
+@pytest.fixture(scope="module", params=DIRECTIONS)
 def runs(request, model):
     tokens = random_tokens(2, 5, differ=(1, 3))
     study = PatchStudy(model, *tokens, metric="logprob", direction=request.param)

@@ -11,7 +11,7 @@ import dataclasses
 import pytest
 import torch
 from estimate_oracles import in_double
-from family_models import FAMILY_CASES, family_model
+from family_models import DIRECTIONS, FAMILY_CASES, family_model
 from precise import CUTS, at, change_at, metric_with, some
 from torch.nn.functional import relu
 from torch.testing import assert_close
@@ -33,7 +33,7 @@ def model(request):
     return own(request.param)
 
 
-@pytest.fixture(scope="module", params=["denoising", "noising"])
+@pytest.fixture(scope="module", params=DIRECTIONS)
 def runs(request, model):
     clean, corrupted, answers = random_tokens(2, 5, differ=(1, 3))
     study = PatchStudy(model, clean, corrupted, answers, direction=request.param)
