@@ -134,8 +134,8 @@ def test_against_transformer_lens(model, table):
         ),
     }
     table.add(
-        f"## Beside TransformerLens' own functions (sampled rows: every {EVERY}th of their "
-        f"cells, by position every {8 * EVERY}th)",
+        f"## Beside TransformerLens' own functions (sampled rows: one in {EVERY} of their "
+        f"cells, by position one in {8 * EVERY})",
         "",
         "| sweep (patches) | ours, s | TransformerLens, s | ratio | GFLOP/s | peak | share |",
         "|---|---|---|---|---|---|---|",
