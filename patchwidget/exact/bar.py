@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from patchwidget.exact.progress import Progress
+from patchwidget.interrupts import interrupts_kept
 
 # Most calls are over before a bar could be read.
 SHOWN_AFTER_S = 1.0
@@ -22,10 +23,15 @@ def exhaust(steps: Iterator[Progress], label: str, unit: str = "patches") -> Non
         total=1.0, desc=label, delay=SHOWN_AFTER_S, bar_format=_FORMAT, leave=False
     )
     try:
-        for step in steps:
-            told = f"{label}, {step.done}/{step.total} {unit}"
-            bar.set_description_str(told, refresh=False)
-            bar.update(step.work - bar.n)
+        is_over = False
+        while not is_over:
+            with interrupts_kept():
+                step = next(steps, None)
+                is_over = step is None
+                if step is not None:
+                    told = f"{label}, {step.done}/{step.total} {unit}"
+                    bar.set_description_str(told, refresh=False)
+                    bar.update(step.work - bar.n)
     finally:
         bar.close()
         # Also where the interrupt hit the bar, not the computation.

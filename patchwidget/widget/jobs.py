@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from patchwidget.exact import Progress
 from patchwidget.exact.bar import exhaust
-from patchwidget.widget.interrupts import interrupts_told
+from patchwidget.interrupts import interrupts_kept, interrupts_told
 from patchwidget.widget.messages import error_record
 
 State = Literal["idle", "running", "done", "failed", "cancelled"]
@@ -59,7 +59,7 @@ def _told(
     """Steps during which an interrupt that nobody else hears is heard."""
     end = object()
     while True:
-        with interrupts_told(on_interrupt):
+        with interrupts_told(on_interrupt), interrupts_kept():
             if next(steps, end) is end:
                 return
         yield

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "patchwidget"
 ROOMS = (
     "slices",
     "once",
+    "interrupts",
     "nodes",
     "windows",
     "padding",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import io
 import re
 import signal
 import sys
+import weakref
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -17,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from patchwidget import PatchStudy
 from patchwidget.exact import Progress, bar, budget
+from patchwidget.widget import jobs
 
 
 @pytest.fixture
@@ -155,3 +158,45 @@ def test_an_interrupt_amid_a_batch_keeps_what_is_finished(calm, share):
         again = study.exact("z")
     assert_close(again.raw, expected.raw)
     assert rest.count < seen.count or not kept, "the rest alone is run"
+
+
+class Mortal:
+    """Something that a weak reference may point to."""
+
+
+def press_ctrl_c(_):
+    signal.raise_signal(signal.SIGINT)
+
+
+def unlucky(number):
+    """Steps; an interrupt hits within a callback in one of them, and Python drops it."""
+    for done in range(4):
+        if done == number:
+            mortal = Mortal()
+            dying = weakref.ref(mortal, press_ctrl_c)
+            del mortal
+            assert dying() is None
+        yield Progress(done, 4)
+
+
+# What is dropped is told of, in the way of the interpreter.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("number", [0, 3])
+def test_an_interrupt_that_python_drops_is_raised_after_the_step(number):
+    steps = unlucky(number)
+    with pytest.raises(KeyboardInterrupt):
+        bar.exhaust(steps, "exact z")
+    assert inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("heard")
+def test_a_jobs_turns_raise_it_too():
+    """For the cell that waits for them; who listens to a kernel between cells is not told."""
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        for _ in jobs._told(unlucky(2), lambda: told.append(1)):
+            pass
+    assert told == []
