@@ -16,7 +16,7 @@ from patchwidget.runs import Activations, Runs, computing
 Run = Literal["clean", "corrupted"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Attention:
     """Attention patterns of heads, rows the destination, columns the source.
 
@@ -45,6 +45,11 @@ class Attention:
     clean_norms: Tensor
     corrupted_norms: Tensor
     text: tuple[tuple[list[str], list[str]], ...]
+
+    def __repr__(self) -> str:
+        heads = ", ".join(f"L{layer}H{head}" for layer, head in self.heads)
+        size = self.clean.shape[-1]
+        return f"attention of {heads}: {len(self.text)} pairs, {size} x {size} each"
 
     def of(self, pair: int, run: Run = "clean") -> tuple[Tensor, Tensor]:
         """Patterns `[n, T, T]` and norms `[n, T]` of one pair.

@@ -150,7 +150,9 @@ class Labelled(ABC, Generic[Label]):
             k: how many.
             mean_abs: rank by `mean_abs`, not by the size of the mean over pairs.
         """
-        values = self.mean_abs if mean_abs else self.values
+        return self._largest(self.mean_abs if mean_abs else self.values, k)
+
+    def _largest(self, values: Tensor, k: int) -> list[tuple[Label, float]]:
         size = values.abs().nan_to_num(nan=-1.0).flatten()
         order = size.argsort(descending=True, stable=True)[: max(k, 0)].tolist()
         cells = [torch.unravel_index(torch.tensor(i), values.shape) for i in order]
@@ -177,7 +179,7 @@ class Labelled(ABC, Generic[Label]):
         return place
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grid(Labelled[Node]):
     """A value for every node of one kind; its means over pairs are those of `Labelled`.
 
@@ -255,6 +257,20 @@ class Grid(Labelled[Node]):
     def label(self, cell: Sequence[int]) -> Node:
         """The node of a cell of `values`."""
         return Node(self.kind, **dict(zip(self.axes, cell, strict=True)))
+
+    def __repr__(self) -> str:
+        values = self.shown.mean(0)
+        known = int((~values.isnan()).sum())
+        sizes = zip(self.axes, values.shape, strict=True)
+        shape = ", ".join(f"{axis} {size}" for axis, size in sizes)
+        several = f" of {self.window} layers" if self.window > 1 else ""
+        unit = "" if self.scale is None or self.scale.value else ", not normalised"
+        head = (
+            f"{self.method} {self.kind}{several} [{shape}], {known} of {values.numel()} "
+            f"known ({self.direction}, {self.metric}{unit})"
+        )
+        lines = [f"{node}: {value:+.4f}" for node, value in self._largest(values, 5)]
+        return "\n".join([head, *lines])
 
     def to_dataframe(self) -> Any:
         """One row a node, with its effect; needs pandas."""

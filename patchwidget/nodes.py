@@ -257,7 +257,9 @@ class Node:
         """
         match = _NODE_NAME.match(text.strip())
         if match is None:
-            raise ValueError(f"{text!r} is not a node: write it as in 'L9H9.q@12'")
+            raise ValueError(
+                f"{text!r} is not a node: write it as in 'L9H9.q@12', 'L3.mlp_out@12'"
+            )
         kind = match["kind"] or ("z" if match["head"] else None)
         if kind is None:
             raise ValueError(f"{text!r} names a layer: say what, 'L3.resid_pre@5'")

@@ -103,7 +103,7 @@ class Writer:
         match = _NAME.match(name)
         if match is None:
             raise ValueError(
-                f"{text!r} is not a writer: write 'L1H2', 'L3.mlp', 'embed'"
+                f"{text.strip()!r} is not a writer: write 'L1H2', 'L3.mlp', 'embed'"
             )
         if match["part"] in ("mlp", "mlp_out") and not match["head"]:
             if not pos:
@@ -187,7 +187,7 @@ class Reader:
             return cls("final")
         if match is None or match["part"] is None or match["pos"] is not None:
             raise ValueError(
-                f"{text!r} is not a reader: write 'L4H0.q' (or k, v), 'L3.mlp' or 'final'"
+                f"{text.strip()!r} is not a reader: write 'L4H0.q' (or k, v), 'L3.mlp' or 'final'"
             )
         head = None if match["head"] is None else int(match["head"])
         return cls(match["part"], int(match["layer"]), head)

@@ -58,7 +58,9 @@ class Side(Generic[End]):
         for number, entry in enumerate(self.entries):
             if joined(entry) == name:
                 return number
-        raise KeyError(f"{name!r} is no {self.axes[0] if self.axes else 'end'} here")
+        some = ", ".join(repr(joined(entry)) for entry in self.entries[:3])
+        end = self.axes[0] if self.axes else "end"
+        raise KeyError(f"{name!r} is no {end} here: there are {some} and so on")
 
 
 def writer_side(

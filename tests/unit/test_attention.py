@@ -127,3 +127,9 @@ def test_it_is_what_attention_heads_makes_of_the_models_own_cache():
         rtol=1e-4,
         atol=1e-6,
     )
+
+
+def test_it_tells_whose_it_is(study):
+    found = study.attention(["L1H0", "L0H2.q"])
+    n_pos = study.extent.n_pos
+    assert repr(found) == f"attention of L1H0, L0H2: 3 pairs, {n_pos} x {n_pos} each"

@@ -291,3 +291,21 @@ def test_known_is_a_number_only_where_exact_is_known(study):
     assert_close(by_position.raw[:, 0, 3, 0], effects[Head(0, 0, pos=3)].raw)
     assert int((~torch.isnan(by_position.raw)).sum()) == 3
     assert known.method == "exact"
+
+
+def test_a_grid_tells_what_it_is_and_not_its_numbers():
+    effects = torch.tensor([[0.1, -0.7], [0.4, float("nan")]])
+    assert repr(Grid.from_tensor("z", effects)) == (
+        "yours z [layer 2, head 2], 3 of 4 known (denoising, metric)\n"
+        "L0H1.z: -0.7000\nL1H0.z: +0.4000\nL0H0.z: +0.1000"
+    )
+    same = Scale(base=torch.ones(1), source=torch.ones(1))
+    raw = Grid("mlp_out", effects[None], scale=same, window=3, metric="prob")
+    assert repr(raw).startswith(
+        "exact mlp_out of 3 layers [layer 2, pos 2], 3 of 4 known "
+        "(denoising, prob, not normalised)\nL0.mlp_out@1: -0.7000"
+    )
+    unknown = Grid.from_tensor("z", torch.full((2, 2), float("nan")))
+    assert (
+        repr(unknown) == "yours z [layer 2, head 2], 0 of 4 known (denoising, metric)"
+    )
