@@ -264,7 +264,8 @@ class Grid(Labelled[Node]):
         sizes = zip(self.axes, values.shape, strict=True)
         shape = ", ".join(f"{axis} {size}" for axis, size in sizes)
         several = f" of {self.window} layers" if self.window > 1 else ""
-        unit = "" if self.scale is None or self.scale.value else ", not normalised"
+        is_raw = self.scale is not None and self.scale.value is None
+        unit = ", not normalised" if is_raw else ""
         head = (
             f"{self.method} {self.kind}{several} [{shape}], {known} of {values.numel()} "
             f"known ({self.direction}, {self.metric}{unit})"

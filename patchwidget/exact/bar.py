@@ -23,15 +23,14 @@ def exhaust(steps: Iterator[Progress], label: str, unit: str = "patches") -> Non
         total=1.0, desc=label, delay=SHOWN_AFTER_S, bar_format=_FORMAT, leave=False
     )
     try:
-        is_over = False
-        while not is_over:
+        while True:
             with interrupts_kept():
                 step = next(steps, None)
-                is_over = step is None
-                if step is not None:
-                    told = f"{label}, {step.done}/{step.total} {unit}"
-                    bar.set_description_str(told, refresh=False)
-                    bar.update(step.work - bar.n)
+                if step is None:
+                    break
+                told = f"{label}, {step.done}/{step.total} {unit}"
+                bar.set_description_str(told, refresh=False)
+                bar.update(step.work - bar.n)
     finally:
         bar.close()
         # Also where the interrupt hit the bar, not the computation.

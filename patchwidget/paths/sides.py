@@ -58,9 +58,10 @@ class Side(Generic[End]):
         for number, entry in enumerate(self.entries):
             if joined(entry) == name:
                 return number
-        some = ", ".join(repr(joined(entry)) for entry in self.entries[:3])
+        names = [repr(joined(entry)) for entry in self.entries[:3]]
+        more = ["..."] if len(self.entries) > len(names) else []
         end = self.axes[0] if self.axes else "end"
-        raise KeyError(f"{name!r} is no {end} here: there are {some} and so on")
+        raise KeyError(f"{name!r} is no {end} here: choose {', '.join(names + more)}")
 
 
 def writer_side(

@@ -137,7 +137,7 @@ FAMILY_CASES = [
     )
     for name in FAMILIES
 ]
-# Which run is the base is a matter of the study: small models show it both ways every time.
+# Which run is the base is a matter of the study, not of a family: the long run has both.
 DIRECTIONS = ["denoising", pytest.param("noising", marks=pytest.mark.long)]
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from comm.base_comm import BaseComm
 
+# What a page may ask for, of the model that most tests have: from every kind of writer.
+PATHS = ["L0H1 -> L1H0.q", "L0.mlp -> L1H0.v", "embed -> L1H0.k", "L1H0 -> final"]
+
 
 class RecordingComm(BaseComm):
     """A comm without a kernel that keeps what is published on it."""

@@ -72,6 +72,8 @@ def test_a_path_that_is_not_there_is_a_key_error(study, name):
 
 
 def test_axes_that_are_not_there_are_key_errors(study):
+    with pytest.raises(KeyError, match=r"'L1H0' is no reader here: choose '.*, \.\.\."):
+        study.paths().sel(reader="L1H0")
     with pytest.raises(KeyError, match="no axis"):
         study.paths().sel(head=1)
     with pytest.raises(KeyError, match="give a number"):

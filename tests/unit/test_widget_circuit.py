@@ -7,7 +7,7 @@ import json
 from math import isnan
 
 import pytest
-from page import answered, asked, page_sets, receive, replies
+from page import PATHS, answered, asked, page_sets, receive, replies
 from test_export import unpacked
 from through_hooks import by_hooks
 from toy_models import STYLES, TL_MAJOR, noisy, random_model, random_tokens, tokenizer
@@ -17,7 +17,6 @@ from patchwidget.spread import spread
 from patchwidget.widget import bundle, circuit_answers
 
 pytestmark = pytest.mark.usefixtures("recorded")
-PATHS = ["L0H1 -> L1H0.q", "L0.mlp -> L1H0.v", "embed -> L1H0.k", "L1H0 -> final"]
 
 
 def around(widget, node):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from page import answered, asked
+from page import PATHS, answered, asked
 from toy_models import STYLES, random_model, random_tokens
 
 from patchwidget import Pairs, PatchStudy, PatchWidget, sources
 
 pytestmark = pytest.mark.usefixtures("recorded")
-PATHS = ["L0H1 -> L1H0.q", "L0.mlp -> L1H0.v", "embed -> L1H0.k", "L1H0 -> final"]
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from patchwidget.widget import circuit, circuit_answers
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures("recorded")
-PATHS = ["L0H1 -> L1H0.q", "L0.mlp -> L1H0.v", "embed -> L1H0.k", "L1H0 -> final"]
 
 
 @pytest.fixture
